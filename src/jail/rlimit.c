@@ -1,0 +1,36 @@
+#include "jail/jail_internal.h"
+
+#include <errno.h>
+#include <sys/resource.h>
+
+static int set(__rlimit_resource_t resource, uint64_t value) {
+  struct rlimit now;
+  if (getrlimit(resource, &now) < 0) return -errno;
+  rlim_t bounded = value < now.rlim_max ? (rlim_t)value : now.rlim_max;
+  struct rlimit limit = {bounded, bounded};
+  return setrlimit(resource, &limit) < 0 ? -errno : 0;
+}
+
+/* RLIMIT_AS would count the reservation of a linear memory, which is address
+ * space alone; RLIMIT_DATA counts what becomes writable, which is what a guest
+ * gets when it grows. */
+int brig__jail_apply_rlimits(const struct jail_worker *worker) {
+  const struct {
+    __rlimit_resource_t resource;
+    uint64_t value;
+  } limits[] = {
+      {RLIMIT_CORE, 0},
+      {RLIMIT_NPROC, 0},
+      {RLIMIT_MEMLOCK, 0},
+      {RLIMIT_MSGQUEUE, 0},
+      {RLIMIT_SIGPENDING, 0},
+      {RLIMIT_NOFILE, worker->open_files},
+      {RLIMIT_FSIZE, worker->file_bytes},
+      {RLIMIT_DATA, worker->data_bytes},
+      {RLIMIT_CPU, worker->cpu_seconds},
+  };
+  int rc = 0;
+  for (size_t i = 0; i < sizeof limits / sizeof *limits && rc == 0; i++)
+    rc = set(limits[i].resource, limits[i].value);
+  return rc;
+}

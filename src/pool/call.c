@@ -1,0 +1,195 @@
+#include "pool/call.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fd.h"
+
+/* How long after its deadline a worker's end may take to be told, before the
+ * zygote itself counts as lost. */
+#define GRACE_US UINT64_C(10000000)
+
+enum { CONTROL, STATUS, OUT, ERR, CANCEL, WATCHED };
+
+struct exchange {
+  const struct pool_call *call;
+  struct pollfd watched[WATCHED]; /* fd -1: over, or never there */
+  int theirs[WIRE_MAX_FDS];       /* what is sent; those we made are ours to close */
+  struct pool_end end;
+  bool exited;
+  uint64_t deadline_us;
+};
+
+static void open_exchange(struct exchange *exchange, const struct pool_call *call) {
+  *exchange = (struct exchange){.call = call};
+  for (int i = 0; i < WATCHED; i++) exchange->watched[i] = (struct pollfd){-1, POLLIN, 0};
+  for (int i = 0; i < WIRE_MAX_FDS; i++) exchange->theirs[i] = -1;
+  exchange->watched[CANCEL].fd = call->cancel_fd;
+}
+
+static bool made_here(const struct exchange *exchange, size_t i) {
+  return i < WIRE_FD_STDIN || exchange->call->fds[i] < 0;
+}
+
+static void close_theirs(struct exchange *exchange) {
+  for (size_t i = 0; i < exchange->call->fd_count; i++) {
+    if (made_here(exchange, i) && exchange->theirs[i] >= 0) close(exchange->theirs[i]);
+    exchange->theirs[i] = -1;
+  }
+}
+
+static void close_exchange(struct exchange *exchange) {
+  close_theirs(exchange);
+  for (int i = 0; i < CANCEL; i++)
+    if (exchange->watched[i].fd >= 0) close(exchange->watched[i].fd);
+}
+
+static int make_pipe(struct exchange *exchange, int watched, int theirs) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
+  exchange->watched[watched].fd = ends[0];
+  exchange->theirs[theirs] = ends[1];
+  return fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+static int make_channels(struct exchange *exchange) {
+  const struct pool_call *call = exchange->call;
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) return -errno;
+  exchange->watched[CONTROL].fd = pair[0];
+  exchange->theirs[WIRE_FD_CONTROL] = pair[1];
+  int rc = make_pipe(exchange, STATUS, WIRE_FD_STATUS);
+  for (size_t i = WIRE_FD_STDIN; i < call->fd_count; i++) exchange->theirs[i] = call->fds[i];
+  if (rc == 0 && call->fds[WIRE_FD_STDOUT] < 0) rc = make_pipe(exchange, OUT, WIRE_FD_STDOUT);
+  if (rc == 0 && call->fds[WIRE_FD_STDERR] < 0) rc = make_pipe(exchange, ERR, WIRE_FD_STDERR);
+  return rc;
+}
+
+/* The socket is shared by all callers; when it is full we wait, but for no longer
+ * than the zygote may be silent. */
+static int send_task(struct zygote_process *process, struct exchange *exchange) {
+  const struct pool_call *call = exchange->call;
+  uint64_t give_up_us = brig__now_us() + GRACE_US;
+  for (;;) {
+    int rc = brig__wire_send(process->socket, &call->task, sizeof call->task, exchange->theirs,
+                             call->fd_count, MSG_DONTWAIT);
+    if (rc != -EAGAIN && rc != -ETOOMANYREFS) return rc;
+    if (brig__now_us() > give_up_us) return -ETIMEDOUT;
+    struct pollfd room = {.fd = process->socket, .events = POLLOUT};
+    poll(&room, 1, 10);
+  }
+}
+
+/* Returns false at the end of the stream. */
+static bool drain(struct exchange *exchange, int which) {
+  char buffer[65536];
+  ssize_t got = read(exchange->watched[which].fd, buffer, sizeof buffer);
+  if (got < 0) return errno == EAGAIN || errno == EINTR;
+  if (got > 0)
+    exchange->call->output(exchange->call->context, which == OUT ? 1 : 2, buffer, (size_t)got);
+  return got > 0;
+}
+
+static bool read_report(struct exchange *exchange) {
+  struct wire_report report;
+  ssize_t got = read(exchange->watched[STATUS].fd, &report, sizeof report);
+  if (got < 0) return errno == EAGAIN || errno == EINTR;
+  if (got == (ssize_t)sizeof report && report.magic == WIRE_MAGIC && !exchange->end.reported) {
+    exchange->end.report = report;
+    exchange->end.reported = true;
+  }
+  return got > 0;
+}
+
+static bool read_exit(struct exchange *exchange) {
+  size_t none;
+  int rc = brig__wire_receive(exchange->watched[CONTROL].fd, &exchange->end.exit,
+                              sizeof exchange->end.exit, NULL, 0, &none);
+  exchange->exited = rc == 0 && exchange->end.exit.magic == WIRE_MAGIC;
+  return false;
+}
+
+static void serve(struct exchange *exchange, int which) {
+  bool more = true;
+  if (which == CONTROL) more = read_exit(exchange);
+  if (which == STATUS) more = read_report(exchange);
+  if (which == OUT || which == ERR) more = drain(exchange, which);
+  if (which == CANCEL) {
+    shutdown(exchange->watched[CONTROL].fd, SHUT_WR);
+    exchange->watched[CANCEL].fd = -1; /* the caller's */
+    uint64_t soon = brig__now_us() + GRACE_US;
+    if (soon < exchange->deadline_us) exchange->deadline_us = soon;
+    return;
+  }
+  if (more) return;
+  close(exchange->watched[which].fd);
+  exchange->watched[which].fd = -1;
+}
+
+static bool open_ends(const struct exchange *exchange) {
+  for (int i = 0; i < CANCEL; i++)
+    if (exchange->watched[i].fd >= 0) return true;
+  return false;
+}
+
+/* Until the worker is reaped and its pipes are empty. Returns false when the
+ * zygote has been silent for too long. */
+static bool attend(struct exchange *exchange) {
+  exchange->deadline_us = brig__now_us() + exchange->call->task.timeout_us + GRACE_US;
+  while (open_ends(exchange)) {
+    uint64_t now = brig__now_us();
+    if (now >= exchange->deadline_us) return false;
+    uint64_t left_ms = (exchange->deadline_us - now) / 1000 + 1;
+    int ready = poll(exchange->watched, WATCHED, left_ms > 60000 ? 60000 : (int)left_ms);
+    for (int i = 0; i < WATCHED && ready > 0; i++)
+      if (exchange->watched[i].fd >= 0 && exchange->watched[i].revents != 0) serve(exchange, i);
+  }
+  return true;
+}
+
+static int finish(struct exchange *exchange, bool attended, enum call_state *ret_state,
+                  struct pool_end *ret_end, struct brig_error *err) {
+  *ret_state = attended && exchange->exited ? CALL_ANSWERED : CALL_LOST;
+  if (!attended)
+    return brig__fail(err, BRIG_E_LOST, "run", "the zygote stopped answering and was ended");
+  if (!exchange->exited)
+    return brig__fail(err, BRIG_E_LOST, "run", "the zygote died during the execution; the next "
+                      "one gets a new zygote");
+  int fork_errno = exchange->end.exit.fork_errno;
+  if (fork_errno == EPROTO)
+    return brig__fail(err, BRIG_E_SYSTEM, "run", "the zygote did not understand the task");
+  if (fork_errno != 0) {
+    brig__fail_errno(err, fork_errno, "run", "no worker could be forked");
+    if (err != NULL) err->code = BRIG_E_BUSY;
+    return BRIG_E_BUSY;
+  }
+  *ret_end = exchange->end;
+  return 0;
+}
+
+int brig__call_run(struct zygote_process *process, const struct pool_call *call,
+                   enum call_state *ret_state, struct pool_end *ret_end, struct brig_error *err) {
+  struct exchange exchange;
+  open_exchange(&exchange, call);
+  *ret_state = CALL_ANSWERED;
+  int rc = make_channels(&exchange);
+  if (rc < 0) {
+    rc = brig__fail_errno(err, -rc, "run", "pipes for the guest");
+  } else if ((rc = send_task(process, &exchange)) < 0) {
+    *ret_state = rc == -EPIPE || rc == -ECONNRESET || rc == -ENOTCONN ? CALL_NOT_SENT : CALL_LOST;
+    rc = brig__fail_errno(err, -rc, "run", "the zygote takes no task");
+    if (*ret_state == CALL_LOST) brig__zygote_process_kill(process);
+  } else {
+    close_theirs(&exchange);
+    bool attended = attend(&exchange);
+    if (!attended) brig__zygote_process_kill(process);
+    rc = finish(&exchange, attended, ret_state, ret_end, err);
+  }
+  close_exchange(&exchange);
+  return rc;
+}

@@ -1,0 +1,75 @@
+#include "pool/wire.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+_Static_assert(sizeof(struct wire_report) <= 4096, "a report is one atomic write to a pipe");
+
+union ancillary {
+  struct cmsghdr header;
+  char space[CMSG_SPACE(WIRE_MAX_FDS * sizeof(int))];
+};
+
+int brig__wire_send(int socket, const void *frame, size_t size, const int *fds, size_t fd_count,
+                    int flags) {
+  union ancillary ancillary = {0};
+  struct iovec data = {(void *)(uintptr_t)frame, size};
+  struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+  if (fd_count > WIRE_MAX_FDS) return -E2BIG;
+  if (fd_count > 0) {
+    message.msg_control = &ancillary;
+    message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+    memcpy(CMSG_DATA(header), fds, fd_count * sizeof(int));
+  }
+  for (;;) {
+    ssize_t sent = sendmsg(socket, &message, flags | MSG_NOSIGNAL);
+    if (sent == (ssize_t)size) return 0;
+    if (sent >= 0) return -EPROTO;
+    if (errno != EINTR) return -errno;
+  }
+}
+
+static size_t take_fds(struct msghdr *message, int *fds, size_t max) {
+  size_t count = 0;
+  for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header != NULL;
+       header = CMSG_NXTHDR(message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    size_t here = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < here; i++) {
+      int fd;
+      memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
+      if (count < max)
+        fds[count++] = fd;
+      else
+        close(fd);
+    }
+  }
+  return count;
+}
+
+int brig__wire_receive(int socket, void *frame, size_t size, int *fds, size_t max_fds,
+                       size_t *ret_fd_count) {
+  union ancillary ancillary;
+  struct iovec data = {frame, size};
+  struct msghdr message = {
+      .msg_iov = &data, .msg_iovlen = 1, .msg_control = &ancillary,
+      .msg_controllen = sizeof ancillary};
+  ssize_t got;
+  do {
+    got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) return -errno;
+  size_t count = take_fds(&message, fds, max_fds);
+  if (got == (ssize_t)size && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+    *ret_fd_count = count;
+    return 0;
+  }
+  for (size_t i = 0; i < count; i++) close(fds[i]);
+  return got == 0 ? -EPIPE : -EPROTO;
+}

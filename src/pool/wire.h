@@ -1,0 +1,121 @@
+/* pool/wire.h - what the host, a zygote and its workers say to each other.
+ *
+ * Fixed-size frames over SOCK_SEQPACKET, descriptors by SCM_RIGHTS, between
+ * builds of one version only (both sides check). A task travels
+ *
+ *   host --wire_task + fds--> zygote --fork--> worker --wire_report--> host (status)
+ *                             zygote --wire_exit--> host (control), when it is reaped
+ *
+ * `control` is a socket of the task's own: if the host shuts it, the zygote kills
+ * the worker. The worker never holds it. What a worker reports is a hostile
+ * process's word; what the zygote reports is not.
+ */
+#ifndef BRIG_POOL_WIRE_H
+#define BRIG_POOL_WIRE_H
+
+#include <brig/error.h>
+#include <brig/limits.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "engine/facts.h"
+#include "jail/walls.h"
+
+#define WIRE_MAGIC   UINT32_C(0x47495242)
+#define WIRE_VERSION 1
+#define WIRE_SOCKET  3 /* the helper's descriptor of the socket to the host */
+
+struct wire_setup { /* host -> launcher, once */
+  uint32_t magic, version;
+  uint32_t uid;     /* for workers, if the host is root */
+  walls_t required; /* without these no task is run */
+};
+
+struct wire_hello { /* zygote -> host, once; with `id_map` one descriptor: a user
+                       namespace that maps root's files to the workers' uid */
+  uint32_t magic, version;
+  uint32_t id_map;
+  char engine[192]; /* what compiled code depends on: engine, settings, CPU */
+  struct jail_report report;
+};
+
+enum wire_operation { WIRE_RUN, WIRE_COMPILE, WIRE_PROBE };
+
+/* The descriptors of a task, in order. */
+enum {
+  WIRE_FD_CONTROL,
+  WIRE_FD_STATUS,
+  WIRE_FD_STDIN,  /* WIRE_COMPILE: the module */
+  WIRE_FD_STDOUT, /* WIRE_COMPILE: where its code goes */
+  WIRE_FD_STDERR,
+  WIRE_FD_COMMON,
+  WIRE_FD_BLOCK = WIRE_FD_COMMON, /* WIRE_RUN: the strings */
+  WIRE_FD_CODE,                   /* WIRE_RUN: compiled code, sealed */
+  WIRE_FD_MOUNTS,                 /* WIRE_RUN: `mounts` directories */
+};
+#define WIRE_MAX_MOUNTS 32
+#define WIRE_MAX_FDS    (WIRE_FD_MOUNTS + WIRE_MAX_MOUNTS)
+
+struct wire_task { /* host -> zygote */
+  uint32_t magic;
+  uint32_t operation; /* enum wire_operation */
+  struct engine_settings settings;
+  uint64_t timeout_us;
+  struct brig_limits limits; /* WIRE_RUN: effective ones */
+  uint64_t memory_bytes;     /* WIRE_COMPILE: for the compiler */
+  /* The block holds this many strings, each with its 0 byte, in this order. */
+  uint32_t arguments, variables, entries, mounts;
+  uint32_t writable; /* bit i: mount i is read-write */
+  uint32_t wall;     /* WIRE_PROBE: enum jail_wall */
+  int32_t host_pid;
+};
+
+enum wire_report_kind { WIRE_ENDED, WIRE_COMPILED, WIRE_PROVED, WIRE_FAILED };
+
+struct wire_report { /* worker -> host, at most one, on the status pipe */
+  uint32_t magic;
+  uint32_t kind;       /* enum wire_report_kind */
+  uint64_t started_us; /* the guest's first instruction; CLOCK_MONOTONIC */
+  uint64_t ended_us;
+  union {
+    struct {
+      uint32_t kind; /* enum engine_end_kind */
+      uint32_t exit_code;
+      char trap[48];
+      char message[256];
+      uint64_t fuel_used, memory_bytes, written_bytes, written_files;
+      uint32_t quota_exceeded;
+    } ended;
+    struct module_facts facts;
+    struct {
+      int32_t proved;
+      char text[120];
+    } proof;
+    struct brig_error error;
+  };
+};
+
+enum wire_cause { WIRE_CAUSE_NONE, WIRE_CAUSE_DEADLINE, WIRE_CAUSE_CANCELLED };
+
+struct wire_exit { /* zygote -> host, exactly one, on the control socket */
+  uint32_t magic;
+  int32_t fork_errno;  /* not 0: there was no worker */
+  int32_t wait_status; /* as waitpid() gives it */
+  uint32_t cause;      /* enum wire_cause: why the zygote killed it */
+  uint64_t forked_us, exited_us;
+  uint64_t cpu_us;
+  uint64_t rss_bytes;
+};
+
+/* Send one frame. 0 or -errno; -EAGAIN if it would block and `flags` says so.
+ * Never raises SIGPIPE. */
+int brig__wire_send(int socket, const void *frame, size_t size, const int *fds, size_t fd_count,
+                    int flags);
+
+/* Receive one frame of exactly `size` bytes and up to `max_fds` descriptors, which
+ * are the caller's, close-on-exec. 0, -errno, -EPIPE at the end, -EPROTO for
+ * anything else (nothing is leaked). */
+int brig__wire_receive(int socket, void *frame, size_t size, int *fds, size_t max_fds,
+                       size_t *ret_fd_count);
+
+#endif

@@ -1,0 +1,29 @@
+/* pool/zygote_process.h - one zygote as the host sees it: started, greeted, told
+ * to end. */
+#ifndef BRIG_POOL_ZYGOTE_PROCESS_H
+#define BRIG_POOL_ZYGOTE_PROCESS_H
+
+#include <stdatomic.h>
+#include "pool/pool.h"
+
+struct zygote_process {
+  atomic_uint references; /* the pool's, and one a call in progress */
+  pid_t launcher;
+  int socket;
+  int id_map;
+  struct wire_hello hello;
+};
+
+/* Start the helper and wait for its greeting. One reference, the caller's. */
+int brig__zygote_process_start(const struct pool_options *options,
+                               struct zygote_process **ret_process, struct brig_error *err);
+
+struct zygote_process *brig__zygote_process_ref(struct zygote_process *process);
+
+/* The last one to let go ends the zygote, its workers, and reaps the launcher. */
+void brig__zygote_process_unref(struct zygote_process *process);
+
+/* End it now, for a zygote that does not answer. */
+void brig__zygote_process_kill(struct zygote_process *process);
+
+#endif

@@ -1,0 +1,100 @@
+/* sandbox/sandbox_internal.h - shared by the files of sandbox/ alone. */
+#ifndef BRIG_SANDBOX_INTERNAL_H
+#define BRIG_SANDBOX_INTERNAL_H
+
+#include <brig/sandbox.h>
+#include <stdbool.h>
+#include "config/config.h"
+#include "guest/guest.h"
+#include "limits/limits.h"
+#include "pool/module_store.h"
+#include "pool/pool.h"
+
+/* A list of strings of its own. */
+struct strings {
+  char **items; /* NULL-terminated, or NULL */
+  size_t count;
+};
+/* `text` is fresh memory, or NULL for want of it; it is the list's from now on.
+ * 0 or -ENOMEM. */
+int brig__strings_take(struct strings *strings, char *text);
+void brig__strings_free(struct strings *strings);
+
+struct brig_sandbox {
+  struct brig_config *config;
+  const struct brig_settings *settings;
+  struct limit_policy limits;
+  char *guests_directory;
+  struct strings reserved; /* directories of Brig's own, canonical */
+  size_t reserved_writable; /* the first so many may hold no mount at all */
+  struct strings notices;
+  struct pool *pool;
+  struct module_store *modules;
+};
+
+struct brig_cancel {
+  int fd; /* an eventfd: readable once triggered */
+};
+
+/* What brig-helper to start: fresh memory. */
+int brig__sandbox_helper(const struct brig_settings *settings, char **ret_path,
+                         struct brig_error *err);
+
+/* pool_options from the configuration; `ret_helper` keeps the path alive. */
+int brig__sandbox_pool_options(const struct brig_settings *settings,
+                               struct pool_options *ret_options, char **ret_helper,
+                               struct brig_error *err);
+
+/* mounts.c: the directories of one execution, opened. */
+struct mounts {
+  struct {
+    int fd;
+    char *name;
+    bool read_write;
+  } items[WIRE_MAX_MOUNTS];
+  size_t count;
+};
+/* Opens nothing that it does not also close: brig__mounts_close() after either end. */
+int brig__mounts_open(struct brig_sandbox *sandbox, const struct brig_request *request,
+                      const struct guest *guest, struct mounts *ret_mounts,
+                      struct brig_error *err);
+void brig__mounts_close(struct mounts *mounts);
+
+/* At start: the configured paths, warnings into the sandbox's notices. */
+int brig__mounts_check_configured(struct brig_sandbox *sandbox, struct brig_error *err);
+int brig__mounts_find_reserved(struct brig_sandbox *sandbox, struct brig_error *err);
+
+/* module.c: what a request names, looked at and known by its digest. */
+struct module {
+  const struct guest *guest; /* NULL: a module of the request's */
+  char *path;                /* NULL: bytes */
+  const void *bytes;
+  size_t size;
+  int fd; /* the file, or -1 */
+  struct brig_digest digest;
+};
+int brig__module_open(const struct brig_sandbox *sandbox, const struct brig_request *request,
+                      struct module *ret_module, struct brig_error *err);
+/* Sealed bytes of it, for module_request.bytes. */
+int brig__module_bytes(void *module, struct brig_error *err);
+void brig__module_close(struct module *module);
+
+/* task.c: the strings that a worker gets, as a sealed memfd. */
+int brig__task_block(const struct brig_request *request, const struct module *module,
+                     const struct mounts *mounts, struct wire_task *task, struct brig_error *err);
+
+/* result.c */
+struct sink {
+  const struct brig_request *request;
+  struct brig_result *result;
+  uint64_t limits[2];
+  bool out_of_memory;
+};
+struct brig_result *brig__result_new(void);
+void brig__sink_output(void *sink, int stream, const void *data, size_t size);
+/* How it ended, from what the worker said and the zygote saw. A negative code if
+ * it was not the guest that failed. */
+int brig__result_fill(struct brig_result *result, const struct pool_call *call,
+                      const struct pool_end *end, uint64_t asked_us, struct brig_error *err);
+
+#endif

@@ -1,0 +1,80 @@
+#include "wasi/path.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* The kernel gives up (EAGAIN) where a rename elsewhere races with "..". */
+#define RACES 32
+
+int brig__path_open(const struct fd_entry *directory, const char *path, int flags) {
+  /* RESOLVE_NO_XDEV: what is mounted inside the directory was not granted. */
+  struct open_how how = {
+      .flags = (uint64_t)(unsigned)(flags | O_CLOEXEC) |
+               (flags & O_PATH ? 0 : (uint64_t)(O_NOCTTY | O_NONBLOCK)),
+      .mode = flags & O_CREAT ? 0600 : 0,
+      .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV,
+  };
+  long fd = -1;
+  if (path[0] == '/') return -EPERM;
+  for (int tries = 0; tries < RACES; tries++) {
+    fd = syscall(SYS_openat2, directory->host, path, &how, sizeof how);
+    if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) break;
+  }
+  if (fd >= 0) return (int)fd;
+  return errno == EXDEV ? -EPERM : -errno;
+}
+
+int brig__path_locate(const struct fd_entry *directory, const char *path, bool follow) {
+  return brig__path_open(directory, path, O_PATH | (follow ? 0 : O_NOFOLLOW));
+}
+
+static bool is_dots(const char *name) {
+  return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* "." and ".." name what other names name too; only that they exist, and inside,
+ * is learnt here. */
+static int check_dots(const struct fd_entry *directory, const char *path) {
+  int fd = brig__path_open(directory, path, O_PATH | O_DIRECTORY);
+  if (fd < 0) return fd;
+  close(fd);
+  return 0;
+}
+
+static int open_parent(const struct fd_entry *directory, const char *path, size_t length,
+                       struct path_leaf *leaf) {
+  char parent[GUEST_PATH_MAX];
+  leaf->lent = length == 0;
+  leaf->parent = directory->host;
+  if (leaf->lent) return 0;
+  memcpy(parent, path, length);
+  parent[length] = '\0';
+  leaf->parent = brig__path_open(directory, parent, O_PATH | O_DIRECTORY);
+  return leaf->parent < 0 ? leaf->parent : 0;
+}
+
+int brig__path_leaf(const struct fd_entry *directory, const char *path,
+                    struct path_leaf *ret_leaf) {
+  *ret_leaf = (struct path_leaf){.parent = -1};
+  size_t end = strlen(path);
+  if (end == 0) return -ENOENT;
+  if (path[0] == '/') return -EPERM;
+  while (path[end - 1] == '/') end--;
+  ret_leaf->slash = path[end] == '/';
+  size_t start = end;
+  while (start > 0 && path[start - 1] != '/') start--;
+  if (end - start >= sizeof ret_leaf->name) return -ENAMETOOLONG;
+  memcpy(ret_leaf->name, path + start, end - start);
+  ret_leaf->dots = is_dots(ret_leaf->name);
+  if (ret_leaf->dots) return check_dots(directory, path);
+  return open_parent(directory, path, start, ret_leaf);
+}
+
+void brig__path_leaf_close(struct path_leaf *leaf) {
+  if (!leaf->lent && leaf->parent >= 0) close(leaf->parent);
+  leaf->parent = -1;
+}

@@ -1,0 +1,28 @@
+/* wasi/quota.h - what a guest may add to its read-write directories: bytes by
+ * which files grow, and names it makes. What it removes is given back, but never
+ * more than was charged: a directory never grows by more than the quota. */
+#ifndef BRIG_WASI_QUOTA_H
+#define BRIG_WASI_QUOTA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "wasi/preview1.h"
+
+struct quota {
+  uint64_t bytes_max, files_max;
+  uint64_t bytes, files;           /* charged now */
+  uint64_t bytes_peak, files_peak; /* at most, so far */
+  bool exceeded;
+};
+
+/* Charge up to `wanted` bytes; the number granted, 0 when none are left. */
+uint64_t brig__quota_take_bytes(struct quota *quota, uint64_t wanted);
+
+/* All or nothing: WASI_ENOSPC, WASI_EDQUOT. */
+wasi_errno brig__quota_charge_bytes(struct quota *quota, uint64_t bytes);
+wasi_errno brig__quota_charge_file(struct quota *quota);
+
+void brig__quota_refund_bytes(struct quota *quota, uint64_t bytes);
+void brig__quota_refund_file(struct quota *quota);
+
+#endif
