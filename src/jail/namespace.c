@@ -10,6 +10,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "base/fd.h"
 
@@ -63,20 +64,32 @@ static int enter_user_namespace(void) {
   return map_ids(uid, gid);
 }
 
-static void unshare_each(struct jail *jail, bool only_missing) {
+static void unshare_each(struct jail *jail) {
   for (size_t i = 0; i < NAMESPACE_COUNT; i++) {
-    if (only_missing && (jail->report.up & (1u << namespaces[i].wall))) continue;
     int rc = unshare(namespaces[i].flag) < 0 ? -errno : 0;
     brig__jail_note(jail, namespaces[i].wall, rc, rc == 0 ? "its own, shared by no other zygote"
                                                           : "the kernel refuses it");
   }
 }
 
-/* As root the namespaces can be had even where users get no user namespaces, so
- * they are taken first; then root is left, and the user namespace entered. */
+/* Once root is left there is no way back, so whether the unprivileged may have a
+ * user namespace is found out by a child. */
+static bool users_may_unshare(uid_t uid) {
+  int status;
+  pid_t child = fork();
+  if (child == 0)
+    _exit(setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0 ||
+          unshare(CLONE_NEWUSER) < 0);
+  return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+
+/* A user namespace comes first, for it owns those made in it, and only their
+ * owner may change them. Where users get none, root can still take the others
+ * before it is left; they then stay as they are made. */
 static void take_namespaces(struct jail *jail, uid_t uid) {
-  bool privileged = geteuid() == 0;
-  if (privileged) unshare_each(jail, false);
+  bool root = geteuid() == 0;
+  bool before = root && !users_may_unshare(uid);
+  if (before) unshare_each(jail);
   drop_root(jail, uid);
   /* Leaving root made us undumpable, and so /proc/self root's; the maps are there. */
   prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
@@ -84,11 +97,9 @@ static void take_namespaces(struct jail *jail, uid_t uid) {
   brig__jail_note(jail, JAIL_WALL_USER_NS, rc,
                   rc == 0 ? "its own, with one user"
                           : "users may make none here (sysctl, container or LSM)");
-  if (rc == 0)
-    unshare_each(jail, privileged);
-  else if (!privileged)
-    for (size_t i = 0; i < NAMESPACE_COUNT; i++)
-      brig__jail_note(jail, namespaces[i].wall, rc, "needs a user namespace");
+  if (rc == 0 && !before) unshare_each(jail);
+  for (size_t i = 0; rc < 0 && !root && i < NAMESPACE_COUNT; i++)
+    brig__jail_note(jail, namespaces[i].wall, rc, "needs a user namespace");
 }
 
 pid_t brig__jail_enter(struct jail *jail, uid_t uid) {
