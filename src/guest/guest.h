@@ -20,6 +20,11 @@ struct guest_mount {
   const char *guest; /* such as "/" */
 };
 
+/* A file of the package, and its name in the installed directory. */
+struct guest_file {
+  const char *from, *to;
+};
+
 /* One row of the manifest. The strings live as long as the program. */
 struct guest {
   const char *name, *version, *description, *language; /* language: "python", "javascript" */
@@ -34,6 +39,9 @@ struct guest {
   const struct guest_mount *mounts; /* `host` relative to the installed directory */
   size_t mount_count;
   unsigned proposals; /* BRIG_PROPOSAL bits: base/proposal.h */
+  struct brig_digest archive_digest; /* of the package, as its registry's client saves it */
+  const struct guest_file *files;    /* what is taken from it */
+  size_t file_count;
 };
 
 /* All rows, in the manifest's order. 0, or BRIG_E_... if it cannot be read. */

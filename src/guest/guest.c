@@ -1,0 +1,96 @@
+#include "guest/guest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/error.h"
+#include "base/fd.h"
+#include "guest/package.h"
+
+int brig__guest_find(const char *name, const struct guest **ret_guest, struct brig_error *err) {
+  const struct guest *rows;
+  size_t count;
+  char names[256] = "";
+  int rc = brig__guest_manifest(&rows, &count, err);
+  if (rc < 0) return rc;
+  for (size_t i = 0, used = 0; i < count; i++) {
+    if (strcmp(rows[i].name, name) == 0) {
+      *ret_guest = &rows[i];
+      return 0;
+    }
+    int more = snprintf(names + used, sizeof names - used, "%s%s", i > 0 ? ", " : "", rows[i].name);
+    if (more > 0 && used + (size_t)more < sizeof names) used += (size_t)more;
+  }
+  return brig__fail(err, BRIG_E_NOT_FOUND, "guest", "there is no interpreter %s; there are: %s",
+                    name, names);
+}
+
+char *brig__guest_directory(const char *guests_directory, const struct guest *guest) {
+  return brig__format("%s/%s-%s", guests_directory, guest->name, guest->version);
+}
+
+int brig__guest_path(const char *guests_directory, const struct guest *guest, char **ret_path,
+                     struct brig_error *err) {
+  char *path = brig__format("%s/%s-%s/%s", guests_directory, guest->name, guest->version,
+                            guest->module);
+  if (path == NULL) return brig__fail(err, BRIG_E_MEMORY, "guest", "out of memory");
+  if (access(path, R_OK) < 0) {
+    free(path);
+    return brig__fail(err, BRIG_E_NOT_FOUND, "guest",
+                      "the interpreter %s is not installed: run `brig guest install %s`",
+                      guest->name, guest->name);
+  }
+  *ret_path = path;
+  return 0;
+}
+
+static int check_digest(int directory, const char *name, const struct brig_digest *wanted,
+                        struct brig_error *err) {
+  struct brig_digest digest;
+  CLEANUP_FD int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0)
+    return brig__fail(err, BRIG_E_INTEGRITY, "guest", "%s is missing: install it again", name);
+  int rc = brig__digest_fd(fd, &digest);
+  if (rc < 0) return brig__fail_errno(err, -rc, "guest", "reading %s", name);
+  if (memcmp(&digest, wanted, sizeof digest) != 0)
+    return brig__fail(err, BRIG_E_INTEGRITY, "guest",
+                      "%s is not what was installed: remove its directory and install it again",
+                      name);
+  return 0;
+}
+
+/* Lines of "DIGEST  NAME", as sha256sum -c reads them. */
+static int check_lines(int directory, char *lines, struct brig_error *err) {
+  int rc = 0;
+  char *rest = NULL;
+  for (char *line = strtok_r(lines, "\n", &rest); line != NULL && rc == 0;
+       line = strtok_r(NULL, "\n", &rest)) {
+    struct brig_digest digest;
+    char hex[BRIG_DIGEST_HEX] = "";
+    if (strlen(line) > BRIG_DIGEST_HEX + 1) memcpy(hex, line, BRIG_DIGEST_HEX - 1);
+    if (brig__digest_parse(hex, &digest) < 0)
+      return brig__fail(err, BRIG_E_INTEGRITY, "guest", "the list " GUEST_FILES " is damaged");
+    rc = check_digest(directory, line + BRIG_DIGEST_HEX + 1, &digest, err);
+  }
+  return rc;
+}
+
+int brig__guest_verify(const char *guests_directory, const struct guest *guest,
+                       struct brig_error *err) {
+  CLEANUP_FREE char *path = brig__guest_directory(guests_directory, guest);
+  CLEANUP_FREE char *lines = NULL;
+  size_t size;
+  if (path == NULL) return brig__fail(err, BRIG_E_MEMORY, "guest", "out of memory");
+  CLEANUP_FD int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0)
+    return brig__fail(err, BRIG_E_NOT_FOUND, "guest",
+                      "the interpreter %s is not installed: run `brig guest install %s`",
+                      guest->name, guest->name);
+  int rc = brig__read_file(directory, GUEST_FILES, 1 << 20, &lines, &size);
+  if (rc < 0)
+    return brig__fail(err, BRIG_E_INTEGRITY, "guest", "%s/%s is missing", path, GUEST_FILES);
+  rc = check_lines(directory, lines, err);
+  return rc < 0 ? rc : check_digest(directory, guest->module, &guest->digest, err);
+}
