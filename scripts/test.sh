@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# All tests: the release build as it is shipped, then what does not need the jail
+# once more under the sanitizers.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cmake -S . -B build -G Ninja -DBRIG_WERROR=ON >/dev/null
+cmake --build build
+build/brig doctor
+build/brig guest install python
+
+ctest --test-dir build --output-on-failure -j2
+# Debian's own Python: pytest is its package's.
+/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/integration
+
+cmake -S . -B build-asan -G Ninja -DBRIG_SANITIZE=ON >/dev/null
+cmake --build build-asan
+ctest --test-dir build-asan --output-on-failure -j2
