@@ -3,6 +3,17 @@
 enable_testing()
 pkg_check_modules(CMOCKA IMPORTED_TARGET cmocka)
 
+foreach(name hello loop)
+  add_custom_command(OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/guests/${name}_wasm.h
+    COMMAND ${CMAKE_COMMAND} -DNAME=${name} -DINPUT=${PROJECT_SOURCE_DIR}/tests/guests/${name}.wat
+      -DOUTPUT=${CMAKE_CURRENT_BINARY_DIR}/guests/${name}_wasm.h
+      -P ${PROJECT_SOURCE_DIR}/cmake/embed_module.cmake
+    DEPENDS tests/guests/${name}.wat cmake/embed_module.cmake)
+  list(APPEND guest_headers ${CMAKE_CURRENT_BINARY_DIR}/guests/${name}_wasm.h)
+endforeach()
+file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/guests)
+add_custom_target(guest-headers DEPENDS ${guest_headers})
+
 if(CMOCKA_FOUND)
   file(GLOB unit_tests CONFIGURE_DEPENDS tests/unit/*/*_test.c)
   foreach(source ${unit_tests})
@@ -10,7 +21,8 @@ if(CMOCKA_FOUND)
     add_executable(${name} ${source})
     target_link_libraries(${name} PRIVATE PkgConfig::CMOCKA brig-wasi brig_static brig-base
       brig-guest brig-config brig-limits ${library_needs})
-    target_include_directories(${name} PRIVATE include src tests)
+    target_include_directories(${name} PRIVATE include src tests ${CMAKE_CURRENT_BINARY_DIR}/guests)
+    add_dependencies(${name} guest-headers)
     target_compile_options(${name} PRIVATE -Wno-missing-prototypes)
     add_test(NAME unit/${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
     set_tests_properties(unit/${name} PROPERTIES TIMEOUT 120)

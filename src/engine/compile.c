@@ -28,11 +28,23 @@ static int check_import(const wasm_importtype_t *import, struct brig_error *err)
   return 0;
 }
 
-static int check_imports(const wasmtime_module_t *module, struct brig_error *err) {
+/* A call of two parameters or more takes an address. */
+static int check_needs_memory(const wasm_importtype_t *import, const struct module_facts *facts,
+                              struct brig_error *err) {
+  const struct wasi_call *call = brig__engine_find_call(import);
+  if (facts->exports_memory || call->params[0] == '\0' || call->params[1] == '\0') return 0;
+  return describe_import(import, "which needs the module's memory, exported as \"memory\"", err);
+}
+
+static int check_imports(const wasmtime_module_t *module, const struct module_facts *facts,
+                         struct brig_error *err) {
   wasm_importtype_vec_t imports;
   wasmtime_module_imports(module, &imports);
   int rc = 0;
-  for (size_t i = 0; i < imports.size && rc == 0; i++) rc = check_import(imports.data[i], err);
+  for (size_t i = 0; i < imports.size && rc == 0; i++) {
+    rc = check_import(imports.data[i], err);
+    if (rc == 0) rc = check_needs_memory(imports.data[i], facts, err);
+  }
   wasm_importtype_vec_delete(&imports);
   return rc;
 }
@@ -91,7 +103,7 @@ int brig__engine_compile(struct engine *engine, const void *wasm, size_t size, i
   }
   struct module_facts facts;
   note_exports(module, &facts);
-  int rc = check_imports(module, err);
+  int rc = check_imports(module, &facts, err);
   if (rc == 0) rc = write_code(module, code_fd, err);
   if (rc == 0) *ret_facts = facts;
   wasmtime_module_delete(module);
