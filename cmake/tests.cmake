@@ -19,8 +19,8 @@ if(CMOCKA_FOUND)
   foreach(source ${unit_tests})
     get_filename_component(name ${source} NAME_WE)
     add_executable(${name} ${source})
-    target_link_libraries(${name} PRIVATE PkgConfig::CMOCKA brig-wasi brig_static brig-base
-      brig-guest brig-config brig-limits ${library_needs})
+    target_link_libraries(${name} PRIVATE PkgConfig::CMOCKA brig-wasi brig_static
+      ${library_needs})
     target_include_directories(${name} PRIVATE include src tests ${CMAKE_CURRENT_BINARY_DIR}/guests)
     add_dependencies(${name} guest-headers)
     target_compile_options(${name} PRIVATE -Wno-missing-prototypes)

@@ -31,7 +31,7 @@ uint32_t brig__wasi_clock_res_get(struct wasi *wasi, const struct wasi_view *vie
   (void)wasi;
   TRY(brig__wasi_clock(id, &clock));
   if (clock_getres(clock, &resolution) < 0) return brig__wasi_errno(errno);
-  return brig__guest_store_u64(view, ret, brig__wasi_nanoseconds(&resolution));
+  return brig__mem_store_u64(view, ret, brig__wasi_nanoseconds(&resolution));
 }
 
 uint32_t brig__wasi_clock_time_get(struct wasi *wasi, const struct wasi_view *view, uint32_t id,
@@ -42,5 +42,5 @@ uint32_t brig__wasi_clock_time_get(struct wasi *wasi, const struct wasi_view *vi
   (void)precision; /* we are always as precise as we can be */
   TRY(brig__wasi_clock(id, &clock));
   if (clock_gettime(clock, &now) < 0) return brig__wasi_errno(errno);
-  return brig__guest_store_u64(view, ret, brig__wasi_nanoseconds(&now));
+  return brig__mem_store_u64(view, ret, brig__wasi_nanoseconds(&now));
 }

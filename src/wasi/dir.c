@@ -123,9 +123,9 @@ uint32_t brig__wasi_fd_readdir(struct wasi *wasi, const struct wasi_view *view, 
   TRY(brig__fd_get(&wasi->fds, fd, 0, &entry));
   if (entry->kind != FD_DIRECTORY) return WASI_ENOTDIR;
   TRY(brig__fd_get(&wasi->fds, fd, WASI_RIGHT_FD_READDIR, &entry));
-  uint8_t *out = brig__guest_range(view, buffer, size);
-  if (out == NULL || brig__guest_range(view, ret, sizeof used) == NULL) return WASI_EFAULT;
+  uint8_t *out = brig__mem_range(view, buffer, size);
+  if (out == NULL || brig__mem_range(view, ret, sizeof used) == NULL) return WASI_EFAULT;
   TRY(position(entry, cookie));
   TRY(list(entry, out, size, &used));
-  return brig__guest_store_u32(view, ret, used);
+  return brig__mem_store_u32(view, ret, used);
 }

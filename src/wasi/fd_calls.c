@@ -110,7 +110,7 @@ uint32_t brig__wasi_fd_fdstat_get(struct wasi *wasi, const struct wasi_view *vie
       .base = entry->base,
       .inheriting = entry->inheriting,
   };
-  return brig__guest_store(view, ret, &fdstat, sizeof fdstat);
+  return brig__mem_store(view, ret, &fdstat, sizeof fdstat);
 }
 
 /* O_NONBLOCK of a stream is ours alone (stream.c): the description behind it is
@@ -154,7 +154,7 @@ uint32_t brig__wasi_fd_filestat_get(struct wasi *wasi, const struct wasi_view *v
   TRY(brig__fd_get(&wasi->fds, fd, WASI_RIGHT_FD_FILESTAT_GET, &entry));
   if (entry->kind == FD_STREAM) {
     struct wasi_filestat filestat = {.filetype = (uint8_t)entry->filetype, .nlink = 1};
-    return brig__guest_store(view, ret, &filestat, sizeof filestat);
+    return brig__mem_store(view, ret, &filestat, sizeof filestat);
   }
   TRY(status(fstat(entry->host, &st)));
   return brig__wasi_store_stat(view, ret, &st);
@@ -184,7 +184,7 @@ uint32_t brig__wasi_fd_prestat_get(struct wasi *wasi, const struct wasi_view *vi
   const char *name;
   TRY(get_preopen(wasi, fd, &name));
   struct wasi_prestat prestat = {.name_size = (uint32_t)strlen(name)};
-  return brig__guest_store(view, ret, &prestat, sizeof prestat);
+  return brig__mem_store(view, ret, &prestat, sizeof prestat);
 }
 
 uint32_t brig__wasi_fd_prestat_dir_name(struct wasi *wasi, const struct wasi_view *view,
@@ -192,5 +192,5 @@ uint32_t brig__wasi_fd_prestat_dir_name(struct wasi *wasi, const struct wasi_vie
   const char *name;
   TRY(get_preopen(wasi, fd, &name));
   if (size < strlen(name)) return WASI_ENAMETOOLONG;
-  return brig__guest_store(view, buffer, name, strlen(name));
+  return brig__mem_store(view, buffer, name, strlen(name));
 }

@@ -4,37 +4,37 @@
 
 #define GUEST_IOVECS_MAX 1024
 
-void *brig__guest_range(const struct wasi_view *view, uint32_t address, uint64_t size) {
+void *brig__mem_range(const struct wasi_view *view, uint32_t address, uint64_t size) {
   if (view->base == NULL || size > view->size || address > view->size - size) return NULL;
   return view->base + address;
 }
 
-wasi_errno brig__guest_load(const struct wasi_view *view, uint32_t address, void *to, size_t size) {
-  const void *from = brig__guest_range(view, address, size);
+wasi_errno brig__mem_load(const struct wasi_view *view, uint32_t address, void *to, size_t size) {
+  const void *from = brig__mem_range(view, address, size);
   if (from == NULL) return WASI_EFAULT;
   memcpy(to, from, size);
   return WASI_ESUCCESS;
 }
 
-wasi_errno brig__guest_store(const struct wasi_view *view, uint32_t address, const void *from,
+wasi_errno brig__mem_store(const struct wasi_view *view, uint32_t address, const void *from,
                              size_t size) {
-  void *to = brig__guest_range(view, address, size);
+  void *to = brig__mem_range(view, address, size);
   if (to == NULL) return WASI_EFAULT;
   memcpy(to, from, size);
   return WASI_ESUCCESS;
 }
 
-wasi_errno brig__guest_store_u32(const struct wasi_view *view, uint32_t address, uint32_t value) {
-  return brig__guest_store(view, address, &value, sizeof value);
+wasi_errno brig__mem_store_u32(const struct wasi_view *view, uint32_t address, uint32_t value) {
+  return brig__mem_store(view, address, &value, sizeof value);
 }
 
-wasi_errno brig__guest_store_u64(const struct wasi_view *view, uint32_t address, uint64_t value) {
-  return brig__guest_store(view, address, &value, sizeof value);
+wasi_errno brig__mem_store_u64(const struct wasi_view *view, uint32_t address, uint64_t value) {
+  return brig__mem_store(view, address, &value, sizeof value);
 }
 
 static wasi_errno add_iovec(const struct wasi_view *view, const struct wasi_iovec *from,
                             struct guest_iovecs *to) {
-  void *base = brig__guest_range(view, from->buffer, from->size);
+  void *base = brig__mem_range(view, from->buffer, from->size);
   if (base == NULL) return WASI_EFAULT;
   uint64_t left = UINT32_MAX - to->total;
   if (from->size == 0 || to->count == GUEST_IOVECS) return WASI_ESUCCESS;
@@ -44,12 +44,12 @@ static wasi_errno add_iovec(const struct wasi_view *view, const struct wasi_iove
   return WASI_ESUCCESS;
 }
 
-wasi_errno brig__guest_iovecs(const struct wasi_view *view, uint32_t address, uint32_t count,
+wasi_errno brig__mem_iovecs(const struct wasi_view *view, uint32_t address, uint32_t count,
                               struct guest_iovecs *ret_iovecs) {
   ret_iovecs->count = 0;
   ret_iovecs->total = 0;
   if (count > GUEST_IOVECS_MAX) return WASI_EINVAL;
-  const uint8_t *list = brig__guest_range(view, address, (uint64_t)count * sizeof(struct wasi_iovec));
+  const uint8_t *list = brig__mem_range(view, address, (uint64_t)count * sizeof(struct wasi_iovec));
   if (list == NULL) return WASI_EFAULT;
   for (uint32_t i = 0; i < count; i++) {
     struct wasi_iovec item;
@@ -75,9 +75,9 @@ static size_t sequence(const uint8_t *at, size_t left) {
   return size;
 }
 
-wasi_errno brig__guest_path(const struct wasi_view *view, uint32_t address, uint32_t size,
+wasi_errno brig__mem_path(const struct wasi_view *view, uint32_t address, uint32_t size,
                             char ret_path[GUEST_PATH_MAX]) {
-  const uint8_t *path = brig__guest_range(view, address, size);
+  const uint8_t *path = brig__mem_range(view, address, size);
   if (path == NULL) return WASI_EFAULT;
   if (size >= GUEST_PATH_MAX) return WASI_ENAMETOOLONG;
   if (memchr(path, 0, size) != NULL) return WASI_EINVAL;

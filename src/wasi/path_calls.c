@@ -22,7 +22,7 @@ static wasi_errno get_directory(struct wasi *wasi, uint32_t fd, wasi_rights righ
 static wasi_errno get_leaf(const struct wasi_view *view, const struct fd_entry *directory,
                            uint32_t path, uint32_t size, struct path_leaf *ret_leaf) {
   char text[GUEST_PATH_MAX];
-  TRY(brig__guest_path(view, path, size, text));
+  TRY(brig__mem_path(view, path, size, text));
   return brig__wasi_errno(-brig__path_leaf(directory, text, ret_leaf));
 }
 
@@ -44,7 +44,7 @@ uint32_t brig__wasi_path_create_directory(struct wasi *wasi, const struct wasi_v
 static wasi_errno locate(const struct wasi_view *view, const struct fd_entry *directory,
                          uint32_t path, uint32_t size, bool follow, int *ret_fd) {
   char text[GUEST_PATH_MAX];
-  TRY(brig__guest_path(view, path, size, text));
+  TRY(brig__mem_path(view, path, size, text));
   int fd = brig__path_locate(directory, text, follow);
   if (fd < 0) return brig__wasi_errno(-fd);
   *ret_fd = fd;
@@ -89,10 +89,10 @@ uint32_t brig__wasi_path_readlink(struct wasi *wasi, const struct wasi_view *vie
   if (!S_ISLNK(st.st_mode)) return WASI_EINVAL;
   ssize_t length = readlinkat(found, "", target, sizeof target);
   if (length < 0) return brig__wasi_errno(errno);
-  if (brig__guest_range(view, buffer, buffer_size) == NULL) return WASI_EFAULT;
+  if (brig__mem_range(view, buffer, buffer_size) == NULL) return WASI_EFAULT;
   uint32_t used = (uint64_t)length < buffer_size ? (uint32_t)length : buffer_size;
-  TRY(brig__guest_store(view, buffer, target, used));
-  return brig__guest_store_u32(view, ret, used);
+  TRY(brig__mem_store(view, buffer, target, used));
+  return brig__mem_store_u32(view, ret, used);
 }
 
 /* The last link to a file that nobody has open frees its bytes. */
@@ -149,7 +149,7 @@ uint32_t brig__wasi_path_symlink(struct wasi *wasi, const struct wasi_view *view
   struct fd_entry *directory;
   char text[GUEST_PATH_MAX];
   TRY(get_directory(wasi, fd, WASI_RIGHT_PATH_SYMLINK, true, &directory));
-  TRY(brig__guest_path(view, target, target_size, text));
+  TRY(brig__mem_path(view, target, target_size, text));
   if (text[0] == '/') return WASI_EPERM;
   TRY(get_leaf(view, directory, path, size, &leaf));
   TRY(check_new_name(&leaf));

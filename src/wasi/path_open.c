@@ -112,8 +112,8 @@ uint32_t brig__wasi_path_open(struct wasi *wasi, const struct wasi_view *view, u
                             .base = base, .inheriting = inheriting};
   struct fd_entry *directory;
   uint32_t new_fd;
-  TRY(brig__guest_path(view, path, path_size, opening.path));
-  if (brig__guest_range(view, ret, sizeof new_fd) == NULL) return WASI_EFAULT;
+  TRY(brig__mem_path(view, path, path_size, opening.path));
+  if (brig__mem_range(view, ret, sizeof new_fd) == NULL) return WASI_EFAULT;
   TRY(check_flags(&opening, lookup));
   TRY(brig__fd_get(&wasi->fds, fd, 0, &directory));
   if (directory->kind != FD_DIRECTORY) return WASI_ENOTDIR;
@@ -126,5 +126,5 @@ uint32_t brig__wasi_path_open(struct wasi *wasi, const struct wasi_view *view, u
   int opened = open_or_create(&opening);
   if (opened < 0) return brig__wasi_errno(-opened);
   TRY(adopt(&opening, opened, &new_fd));
-  return brig__guest_store_u32(view, ret, new_fd);
+  return brig__mem_store_u32(view, ret, new_fd);
 }

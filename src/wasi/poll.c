@@ -113,7 +113,7 @@ static wasi_errno store_events(const struct wasi_view *view, const struct waitin
   for (uint32_t i = 0; i < waiting->count; i++) {
     struct wasi_event event;
     if (!make_event(waiting, i, now, &event)) continue;
-    TRY(brig__guest_store(view, out + stored * (uint32_t)sizeof event, &event, sizeof event));
+    TRY(brig__mem_store(view, out + stored * (uint32_t)sizeof event, &event, sizeof event));
     stored++;
   }
   *ret_stored = stored;
@@ -125,10 +125,10 @@ uint32_t brig__wasi_poll_oneoff(struct wasi *wasi, const struct wasi_view *view,
   struct waiting waiting; /* only as much of it is touched as there are subscriptions */
   uint32_t stored = 0;
   if (count == 0 || count > SUBSCRIPTIONS_MAX) return WASI_EINVAL;
-  if (brig__guest_range(view, out, count * sizeof(struct wasi_event)) == NULL ||
-      brig__guest_range(view, ret, sizeof stored) == NULL)
+  if (brig__mem_range(view, out, count * sizeof(struct wasi_event)) == NULL ||
+      brig__mem_range(view, ret, sizeof stored) == NULL)
     return WASI_EFAULT;
-  TRY(brig__guest_load(view, in, waiting.subscriptions,
+  TRY(brig__mem_load(view, in, waiting.subscriptions,
                        count * sizeof(struct wasi_subscription)));
   waiting.count = count;
   plan(wasi, &waiting);
@@ -136,5 +136,5 @@ uint32_t brig__wasi_poll_oneoff(struct wasi *wasi, const struct wasi_view *view,
     TRY(sleep_until_ready(&waiting));
     TRY(store_events(view, &waiting, out, &stored));
   }
-  return brig__guest_store_u32(view, ret, stored);
+  return brig__mem_store_u32(view, ret, stored);
 }

@@ -7,7 +7,7 @@
 
 uint32_t brig__wasi_random_get(struct wasi *wasi, const struct wasi_view *view, uint32_t buffer,
                                uint32_t size) {
-  uint8_t *at = brig__guest_range(view, buffer, size);
+  uint8_t *at = brig__mem_range(view, buffer, size);
   (void)wasi;
   if (at == NULL) return WASI_EFAULT;
   while (size > 0) {

@@ -34,7 +34,7 @@ wasi_errno brig__wasi_store_stat(const struct wasi_view *view, uint32_t address,
       .mtim = brig__wasi_nanoseconds(&st->st_mtim),
       .ctim = brig__wasi_nanoseconds(&st->st_ctim),
   };
-  return brig__guest_store(view, address, &filestat, sizeof filestat);
+  return brig__mem_store(view, address, &filestat, sizeof filestat);
 }
 
 static struct timespec one_time(uint64_t nanoseconds, uint32_t flags, uint32_t set, uint32_t now) {

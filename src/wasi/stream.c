@@ -16,7 +16,7 @@ static wasi_errno check_ready(const struct fd_entry *entry, short events) {
 }
 
 static wasi_errno finish(const struct wasi_view *view, uint32_t ret, ssize_t count) {
-  return count < 0 ? brig__wasi_errno(errno) : brig__guest_store_u32(view, ret, (uint32_t)count);
+  return count < 0 ? brig__wasi_errno(errno) : brig__mem_store_u32(view, ret, (uint32_t)count);
 }
 
 static ssize_t read_at(const struct fd_entry *entry, const struct guest_iovecs *buffers,
@@ -49,8 +49,8 @@ static wasi_errno begin(struct wasi *wasi, const struct wasi_view *view, uint32_
   if (offset != NULL && (*ret_entry)->kind == FD_STREAM) return WASI_ESPIPE;
   TRY(brig__fd_get(&wasi->fds, fd, right, ret_entry));
   if (offset != NULL && *offset > INT64_MAX) return WASI_EINVAL;
-  if (brig__guest_range(view, ret, 4) == NULL) return WASI_EFAULT;
-  return brig__guest_iovecs(view, iovecs, count, ret_buffers);
+  if (brig__mem_range(view, ret, 4) == NULL) return WASI_EFAULT;
+  return brig__mem_iovecs(view, iovecs, count, ret_buffers);
 }
 
 static uint32_t read_call(struct wasi *wasi, const struct wasi_view *view, uint32_t fd,
@@ -59,7 +59,7 @@ static uint32_t read_call(struct wasi *wasi, const struct wasi_view *view, uint3
   struct guest_iovecs buffers;
   struct fd_entry *entry;
   TRY(begin(wasi, view, fd, rights, iovecs, count, offset, ret, &entry, &buffers));
-  if (buffers.count == 0) return brig__guest_store_u32(view, ret, 0);
+  if (buffers.count == 0) return brig__mem_store_u32(view, ret, 0);
   TRY(check_ready(entry, POLLIN));
   return finish(view, ret, read_at(entry, &buffers, offset));
 }
@@ -120,7 +120,7 @@ static uint32_t write_call(struct wasi *wasi, const struct wasi_view *view, uint
   struct fd_entry *entry;
   TRY(begin(wasi, view, fd, rights, iovecs, count, offset, ret, &entry, &buffers));
   if (entry->kind == FD_FILE) TRY(brig__fd_get_writable(&wasi->fds, fd, rights, &entry));
-  if (buffers.count == 0) return brig__guest_store_u32(view, ret, 0);
+  if (buffers.count == 0) return brig__mem_store_u32(view, ret, 0);
   if (entry->kind == FD_FILE) return write_file(wasi, view, entry, &buffers, offset, ret);
   TRY(check_ready(entry, POLLOUT));
   return finish(view, ret, write_at(entry, &buffers, NULL));
@@ -165,18 +165,18 @@ uint32_t brig__wasi_fd_seek(struct wasi *wasi, const struct wasi_view *view, uin
       [WASI_WHENCE_SET] = SEEK_SET, [WASI_WHENCE_CUR] = SEEK_CUR, [WASI_WHENCE_END] = SEEK_END};
   uint64_t at;
   if (whence >= sizeof whences / sizeof *whences) return WASI_EINVAL;
-  if (brig__guest_range(view, ret, sizeof at) == NULL) return WASI_EFAULT;
+  if (brig__mem_range(view, ret, sizeof at) == NULL) return WASI_EFAULT;
   /* To ask where one is takes the lesser right, as witx has it. */
   bool asks = whence == WASI_WHENCE_CUR && offset == 0;
   TRY(seek(wasi, fd, asks ? WASI_RIGHT_FD_TELL : WASI_RIGHT_FD_SEEK, (int64_t)offset,
            whences[whence], &at));
-  return brig__guest_store_u64(view, ret, at);
+  return brig__mem_store_u64(view, ret, at);
 }
 
 uint32_t brig__wasi_fd_tell(struct wasi *wasi, const struct wasi_view *view, uint32_t fd,
                             uint32_t ret) {
   uint64_t at;
-  if (brig__guest_range(view, ret, sizeof at) == NULL) return WASI_EFAULT;
+  if (brig__mem_range(view, ret, sizeof at) == NULL) return WASI_EFAULT;
   TRY(seek(wasi, fd, WASI_RIGHT_FD_TELL, 0, SEEK_CUR, &at));
-  return brig__guest_store_u64(view, ret, at);
+  return brig__mem_store_u64(view, ret, at);
 }
