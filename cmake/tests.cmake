@@ -25,6 +25,7 @@ if(CMOCKA_FOUND)
     add_dependencies(${name} guest-headers)
     target_compile_options(${name} PRIVATE -Wno-missing-prototypes)
     add_test(NAME unit/${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-    set_tests_properties(unit/${name} PROPERTIES TIMEOUT 120)
+    set_tests_properties(unit/${name} PROPERTIES TIMEOUT 300 ENVIRONMENT
+      "BRIG_CONFIGURATION_DOC=$<TARGET_FILE:configuration-doc>")
   endforeach()
 endif()

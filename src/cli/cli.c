@@ -110,11 +110,16 @@ static int take_limit(struct parse *parse, const char *key, const char *name, co
   struct brig_error err;
   const char *value = value_of(parse, name, equals);
   if (value == NULL) return -1 - EXIT_BRIG;
-  if (brig_config_set(parse->config, key, value, &err) == 0) return 0;
+  int rc = brig_config_set(parse->config, key, value, &err);
+  /* Two keys tell modules from interpreters; a flag is about the one run there is. */
+  if (rc == 0 && strcmp(key, "wasi.max_fuel") == 0)
+    rc = brig_config_set(parse->config, "wasi.interpreter_max_fuel", value, &err);
+  if (rc == 0) return 0;
   brig__cli_say("%s: %s", name, err.message);
   return -1 - EXIT_BRIG;
 }
 
+/* 0; 1 if no option follows; or as brig__cli_options() returns. */
 static int take_option(struct parse *parse) {
   char *option = parse->argv[parse->at];
   const char *equals = strncmp(option, "--", 2) == 0 ? strchr(option, '=') : NULL;
@@ -130,7 +135,8 @@ static int take_option(struct parse *parse) {
     return equals != NULL ? wrong(parse, name, "takes no value")
                           : row->take(parse->context, NULL) == 0 ? 0 : -1 - EXIT_BRIG;
   const char *value = value_of(parse, name, equals);
-  return value != NULL && row->take(parse->context, value) == 0 ? 0 : -1 - EXIT_BRIG;
+  if (value == NULL || row->take(parse->context, value) != 0) return -1 - EXIT_BRIG;
+  return row->last ? 1 : 0;
 }
 
 int brig__cli_options(const struct command *command, const struct option_set *set,
@@ -142,6 +148,7 @@ int brig__cli_options(const struct command *command, const struct option_set *se
     if (word[0] != '-' || word[1] == '\0') return parse.at;
     int rc = take_option(&parse);
     if (rc < 0) return rc;
+    if (rc > 0) return parse.at + 1;
   }
   return parse.at;
 }

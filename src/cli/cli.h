@@ -32,17 +32,13 @@ struct option_row {
   const char *placeholder; /* "HOST[::GUEST]"; NULL: takes no value */
   const char *help;
   int (*take)(void *context, const char *value);
+  bool last; /* what follows it is the guest's, as after python3 -c */
 };
 
 struct option_set {
   const struct option_row *rows;
   size_t count;
   bool limits; /* also the flags of the configuration's keys */
-};
-
-/* What every command that runs something has been told. */
-struct settings {
-  struct brig_config *config;
 };
 
 /* Read options up to the first other word, or "--". Returns the index of what

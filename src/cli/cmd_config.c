@@ -31,7 +31,7 @@ static void print_json(const struct brig_config *config) {
 
 int brig__cli_config(int argc, char **argv) {
   static const struct option_row rows[] = {
-      {"--json", 0, NULL, "print one JSON object", set_flag},
+      {"--json", 0, NULL, "print one JSON object", set_flag, false},
   };
   static const struct option_set set = {rows, 1, true};
   bool json = false;

@@ -59,7 +59,7 @@ static int examine(const struct brig_config *config, struct examination *examina
 
 int brig__cli_doctor(int argc, char **argv) {
   static const struct option_row rows[] = {
-      {"--json", 0, NULL, "print one JSON object", set_json},
+      {"--json", 0, NULL, "print one JSON object", set_json, false},
   };
   static const struct option_set set = {rows, 1, false};
   struct examination examination = {0};

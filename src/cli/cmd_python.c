@@ -24,18 +24,23 @@ static int take_guest(void *context, const char *value) {
   return 0;
 }
 
-/* A file's program must see what python3 FILE shows it: __file__, argv[0], and
- * its name in tracebacks. The file's text and name follow as arguments. */
+/* A file's program must see what python3 FILE shows it: __file__, sys.argv, and in
+ * a traceback its own lines alone. Its text and name follow as arguments. What a
+ * traceback needs is loaded when there is one. */
 static const char run_file[] =
     "import sys\n"
     "def _brig_run():\n"
-    "    import linecache\n"
     "    source, name = sys.argv[1], sys.argv[2]\n"
     "    sys.argv[:] = sys.argv[2:]\n"
-    "    linecache.cache[name] = (len(source), None, source.splitlines(True), name)\n"
+    "    def hook(kind, value, trace):\n"
+    "        import linecache, traceback\n"
+    "        lines = source.splitlines(True)\n"
+    "        linecache.cache[name] = (len(source), None, lines, name)\n"
+    "        traceback.print_exception(kind, value, trace and trace.tb_next)\n"
+    "    sys.excepthook = hook\n"
     "    scope = sys.modules['__main__'].__dict__\n"
     "    scope['__file__'] = name\n"
-    "    del scope['_brig_run']\n"
+    "    del scope['_brig_run'], scope['sys']\n"
     "    return compile(source, name, 'exec'), scope\n"
     "exec(*_brig_run())\n";
 
@@ -63,7 +68,7 @@ static int run(struct python *python, int count, char **rest) {
   if (brig__guest_find(python->guest, &guest, &err) < 0) return brig__cli_fail(&err);
   struct words words = {calloc((size_t)count + 8, sizeof(char *)), 0};
   if (words.items == NULL) return EXIT_BRIG;
-  int first = 0, status = 0;
+  int status = 0;
   for (const char *const *flag = guest->code_flag; *flag != NULL; flag++)
     if (python->code != NULL || (count > 0 && strcmp(rest[0], "-") != 0)) add(&words, *flag);
   if (python->code != NULL) {
@@ -73,7 +78,7 @@ static int run(struct python *python, int count, char **rest) {
     add(&words, run_file);
     if (script != NULL) add(&words, script);
   }
-  for (int i = first; i < count; i++) add(&words, rest[i]);
+  for (int i = 0; i < count; i++) add(&words, rest[i]);
   execution->request.guest = python->guest;
   execution->request.argv = words.items;
   if (status == 0) status = brig__cli_execution_run(execution);
@@ -85,9 +90,9 @@ int brig__cli_python(int argc, char **argv) {
   struct option_row rows[16];
   size_t count = brig__cli_execution_row_count;
   memcpy(rows, brig__cli_execution_rows, count * sizeof *rows);
-  rows[count++] = (struct option_row){"", 'c', "CODE", "a program as text", take_code};
+  rows[count++] = (struct option_row){"", 'c', "CODE", "a program as text", take_code, true};
   rows[count++] = (struct option_row){"--guest", 0, "NAME", "the interpreter (default python)",
-                                      take_guest};
+                                      take_guest, false};
   const struct option_set set = {rows, count, true};
   struct python python = {.guest = "python"};
   int status = brig__cli_execution_open(&python.execution);

@@ -1,0 +1,229 @@
+/* The configuration: precedence, strictness, and files that attack. */
+#include <brig/config.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "config/config.h"
+
+static char path[] = "/tmp/brig-config-XXXXXX";
+
+static int make_file(void **state) {
+  (void)state;
+  strcpy(path, "/tmp/brig-config-XXXXXX");
+  unsetenv("AGENT_CONFIG_PATH");
+  unsetenv("WASI_MEMORY_LIMIT_MB");
+  unsetenv("WASI_TIMEOUT_SECONDS");
+  int fd = mkstemp(path);
+  return fd < 0 ? -1 : close(fd);
+}
+
+static int remove_file(void **state) {
+  (void)state;
+  return unlink(path);
+}
+
+static void write_bytes(const char *data, size_t size) {
+  FILE *file = fopen(path, "we");
+  assert_int_equal(fwrite(data, 1, size, file), size);
+  fclose(file);
+}
+
+static struct brig_config *load(const char *text) {
+  struct brig_config *config = NULL;
+  struct brig_error err = {0};
+  write_bytes(text, strlen(text));
+  if (brig_config_load(path, &config, &err) < 0) fail_msg("%s", err.message);
+  return config;
+}
+
+static void refuse_bytes(const char *data, size_t size, const char *says) {
+  struct brig_config *config = NULL;
+  struct brig_error err = {0};
+  write_bytes(data, size);
+  assert_int_equal(brig_config_load(path, &config, &err), BRIG_E_CONFIG);
+  assert_null(config);
+  if (strstr(err.message, says) == NULL) fail_msg("\"%s\" does not say \"%s\"", err.message, says);
+}
+
+static void refuse(const char *text, const char *says) { refuse_bytes(text, strlen(text), says); }
+
+static void defaults_are_those_of_the_replaced_system(void **state) {
+  (void)state;
+  struct brig_config *config = load("");
+  const struct brig_settings *settings = brig__config_settings(config);
+  assert_int_equal(settings->wasi_memory_limit_bytes, 268435456);
+  assert_int_equal(settings->wasi_execution_timeout_ms, 30000);
+  assert_int_equal(settings->wasi_max_fuel, 1000000000);
+  assert_int_equal(settings->wasi_interpreter_max_fuel, 0);
+  assert_true(settings->wasi_enable_filesystem);
+  assert_int_equal(settings->wasi_allowed_paths.count, 1);
+  assert_string_equal(settings->wasi_allowed_paths.items[0], "/tmp");
+  brig_config_free(config);
+}
+
+static void the_file_the_environment_and_flags_override_in_that_order(void **state) {
+  struct brig_config *config = load("wasi:\n  memory_limit_bytes: 512M\n  max_fuel: 7\n"
+                                    "  execution_timeout_secs: 1.5\n  allowed_paths: []\n");
+  const struct brig_settings *settings = brig__config_settings(config);
+  (void)state;
+  assert_int_equal(settings->wasi_memory_limit_bytes, 512 << 20);
+  assert_int_equal(settings->wasi_execution_timeout_ms, 1500);
+  assert_int_equal(settings->wasi_allowed_paths.count, 0);
+  brig_config_free(config);
+  setenv("WASI_MEMORY_LIMIT_MB", "64", 1);
+  setenv("WASI_TIMEOUT_SECONDS", "2", 1);
+  config = load("wasi: {memory_limit_bytes: 512M}");
+  settings = brig__config_settings(config);
+  assert_int_equal(settings->wasi_memory_limit_bytes, 64 << 20);
+  assert_int_equal(settings->wasi_execution_timeout_ms, 2000);
+  assert_int_equal(brig_config_set(config, "wasi.memory_limit_bytes", "1g", NULL), 0);
+  assert_int_equal(settings->wasi_memory_limit_bytes, 1 << 30);
+  brig_config_free(config);
+}
+
+static void sections_of_others_are_one_notice(void **state) {
+  struct brig_config *config = load("llm: {a: [1, {b: c}]}\nfsm: 3\nmemory: ~\nwasi: {max_fuel: 5}\n");
+  (void)state;
+  const char *notice = brig_config_notice(config, 0);
+  assert_non_null(strstr(notice, "llm"));
+  assert_non_null(strstr(notice, "memory"));
+  assert_null(brig_config_notice(config, 1));
+  brig_config_free(config);
+}
+
+static void what_is_wrong_is_named_with_its_line(void **state) {
+  char expected[64];
+  (void)state;
+  snprintf(expected, sizeof expected, "%s:3", path);
+  refuse("wasi:\n  max_fuel: 1\n  max_feul: 2\n", expected);
+  refuse("wasi:\n  max_feul: 2\n", "max_fuel");
+  refuse("wasi: {max_fuel: abc}", "abc");
+  refuse("wasi: {max_fuel: -1}", "max_fuel");
+  refuse("wasi: {max_fuel: 1e20}", "max_fuel");
+  refuse("wasi: {max_fuel: [1]}", "max_fuel");
+  refuse("wasi: {enable_filesystem: perhaps}", "enable_filesystem");
+  refuse("wasi: {allowed_paths: /tmp}", "allowed_paths");
+  refuse("wasi: {memory_limit_bytes: 5G}", "memory_limit_bytes");
+  refuse("wasi: {execution_timeout_secs: 0}", "execution_timeout_secs");
+  refuse("wasi: {max_fuel: 1, max_fuel: 2}", "max_fuel");
+  refuse("wasi: {}\nwasi: {}\n", "wasi");
+  refuse("wasi: [1]\n", "wasi");
+  refuse("- 1\n", "");
+  refuse("wasi: {max_fuel: 1}\n---\nwasi: {}\n", "");
+  refuse("wasi:\n\tmax_fuel: 1\n", "");
+  refuse("wasi: {memory_limit_bytes: 2G}\nceiling: {memory_limit_bytes: 1G}\n", "ceiling");
+}
+
+static void files_that_attack_are_refused(void **state) {
+  (void)state;
+  refuse_bytes("wasi: {max_fuel: \"1\0\"}", 22, "");
+  refuse("wasi: {max_fuel: \xff}", "");
+  char *deep = malloc(20001);
+  memset(deep, '[', 20000);
+  deep[20000] = '\0';
+  refuse(deep, "");
+  free(deep);
+  size_t size = (size_t)10 << 20;
+  char *large = malloc(size);
+  memset(large, '#', size);
+  refuse_bytes(large, size, "");
+  free(large);
+  struct brig_config *config = NULL;
+  assert_int_equal(brig_config_load("/tmp", &config, NULL), BRIG_E_CONFIG);
+  assert_int_equal(brig_config_load("/no/such/file", &config, NULL), BRIG_E_CONFIG);
+}
+
+static void aliases_do_not_multiply(void **state) {
+  char text[4096];
+  (void)state;
+  int used = snprintf(text, sizeof text, "x0: &x0 [a, a, a, a, a, a, a, a, a]\n");
+  for (int i = 1; i < 30; i++)
+    used += snprintf(text + used, sizeof text - (size_t)used,
+                     "x%d: &x%d [*x%d, *x%d, *x%d, *x%d, *x%d, *x%d]\n", i, i, i - 1, i - 1, i - 1,
+                     i - 1, i - 1, i - 1);
+  struct brig_config *config = NULL;
+  write_bytes(text, (size_t)used);
+  brig_config_load(path, &config, NULL); /* either way, at once */
+  brig_config_free(config);
+}
+
+static void the_environment_is_read_strictly(void **state) {
+  static const char *const wrong[] = {"12abc", "", "-1", "1e20", " 5", "99999999999999999999"};
+  (void)state;
+  write_bytes("", 0);
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    struct brig_config *config = NULL;
+    struct brig_error err;
+    setenv("WASI_MEMORY_LIMIT_MB", wrong[i], 1);
+    assert_int_equal(brig_config_load(path, &config, &err), BRIG_E_CONFIG);
+    assert_non_null(strstr(err.message, "WASI_MEMORY_LIMIT_MB"));
+  }
+}
+
+static int see(void *context, const struct brig_config_entry *entry) {
+  if (strcmp(entry->key, "wasi.max_fuel") == 0)
+    snprintf(context, 128, "%s|%s", entry->value, entry->origin);
+  return 0;
+}
+
+static void each_value_tells_where_it_is_from(void **state) {
+  char seen[128] = "", expected[128];
+  (void)state;
+  struct brig_config *config = load("wasi:\n  max_fuel: 42\n");
+  brig_config_each(config, see, seen);
+  snprintf(expected, sizeof expected, "42|%s:2", path);
+  assert_string_equal(seen, expected);
+  brig_config_set(config, "wasi.max_fuel", "43", NULL);
+  brig_config_each(config, see, seen);
+  assert_string_equal(seen, "43|flag");
+  struct brig_error err;
+  assert_int_equal(brig_config_set(config, "wasi.max_feul", "1", &err), BRIG_E_CONFIG);
+  brig_config_free(config);
+}
+
+static void agent_config_path_names_the_file(void **state) {
+  struct brig_config *config = NULL;
+  (void)state;
+  write_bytes("wasi: {max_fuel: 9}", 19);
+  setenv("AGENT_CONFIG_PATH", path, 1);
+  assert_int_equal(brig_config_load(NULL, &config, NULL), 0);
+  assert_int_equal(brig__config_settings(config)->wasi_max_fuel, 9);
+  brig_config_free(config);
+  setenv("AGENT_CONFIG_PATH", "/no/such/file", 1);
+  assert_int_equal(brig_config_load(NULL, &config, NULL), BRIG_E_CONFIG);
+}
+
+static void the_documentation_is_what_the_table_says(void **state) {
+  const char *program = getenv("BRIG_CONFIGURATION_DOC");
+  char command[512];
+  (void)state;
+  if (program == NULL) skip();
+  snprintf(command, sizeof command, "%s | cmp - docs/configuration.md", program);
+  assert_int_equal(system(command), 0);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, make_file, remove_file)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(defaults_are_those_of_the_replaced_system),
+      TEST(the_file_the_environment_and_flags_override_in_that_order),
+      TEST(sections_of_others_are_one_notice),
+      TEST(what_is_wrong_is_named_with_its_line),
+      TEST(files_that_attack_are_refused),
+      TEST(aliases_do_not_multiply),
+      TEST(the_environment_is_read_strictly),
+      TEST(each_value_tells_where_it_is_from),
+      TEST(agent_config_path_names_the_file),
+      TEST(the_documentation_is_what_the_table_says),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
