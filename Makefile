@@ -2,7 +2,7 @@
 PREFIX ?= /usr/local
 BUILD  ?= build
 
-.PHONY: all setup run test bench install clean help
+.PHONY: all setup run test bench install docs clean help
 
 all: $(BUILD)/build.ninja
 	cmake --build $(BUILD)
@@ -26,6 +26,9 @@ bench: all # the figures of the README, side by side with alternatives
 
 install: all # into $(PREFIX), under $(DESTDIR)
 	DESTDIR=$(DESTDIR) cmake --install $(BUILD) --prefix $(PREFIX)
+
+docs: all # make docs/configuration.md from the table of keys
+	$(BUILD)/configuration-doc > docs/configuration.md
 
 clean:
 	rm -rf $(BUILD) build-*
