@@ -13,6 +13,7 @@ ctest --test-dir build --output-on-failure -j2
 # Debian's own Python: pytest is its package's.
 /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/integration
 
-cmake -S . -B build-asan -G Ninja -DBRIG_SANITIZE=ON >/dev/null
+cmake -S . -B build-asan -G Ninja -DBRIG_SANITIZE=ON -DBRIG_WERROR=ON >/dev/null
 cmake --build build-asan
-ctest --test-dir build-asan --output-on-failure -j2
+# Its helper is the release one: the sanitizers' system calls are not the jail's.
+BRIG_TEST_HELPER=$PWD/build/brig-helper ctest --test-dir build-asan --output-on-failure -j2

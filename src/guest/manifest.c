@@ -36,13 +36,17 @@ static yaml_node_t *find(struct reader *reader, yaml_node_t *mapping, const char
   return NULL;
 }
 
-static const char *scalar(struct reader *reader, yaml_node_t *item) {
-  if (item != NULL && item->type == YAML_SCALAR_NODE) {
-    char *text = strdup((char *)item->data.scalar.value);
-    if (text != NULL) return text;
-  }
+/* The document's own text. */
+static const char *borrow(struct reader *reader, yaml_node_t *item) {
+  if (item != NULL && item->type == YAML_SCALAR_NODE) return (char *)item->data.scalar.value;
   reader->wrong = "a text is missing";
   return "";
+}
+
+static const char *scalar(struct reader *reader, yaml_node_t *item) {
+  char *text = strdup(borrow(reader, item));
+  if (text == NULL) reader->wrong = "memory";
+  return text == NULL ? "" : text;
 }
 
 static const char *text(struct reader *reader, yaml_node_t *row, const char *key) {
@@ -78,7 +82,7 @@ static const char *const *texts(struct reader *reader, yaml_node_t *row, const c
 
 static struct brig_digest digest(struct reader *reader, yaml_node_t *row, const char *key) {
   struct brig_digest value = {{0}};
-  if (brig__digest_parse(text(reader, row, key), &value) < 0) reader->wrong = key;
+  if (brig__digest_parse(borrow(reader, find(reader, row, key)), &value) < 0) reader->wrong = key;
   return value;
 }
 
@@ -114,10 +118,12 @@ static unsigned read_proposals(struct reader *reader, yaml_node_t *row) {
 #undef NAME
   };
   unsigned bits = 0;
-  for (const char *const *item = texts(reader, row, "proposals"); *item != NULL; item++) {
+  yaml_node_t *list = find(reader, row, "proposals");
+  for (size_t at = 0; at < size_of(list); at++) {
+    const char *name = borrow(reader, item_of(reader, list, at));
     unsigned before = bits;
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
-      if (strcmp(*item, names[i]) == 0) bits |= 1u << i;
+      if (strcmp(name, names[i]) == 0) bits |= 1u << i;
     if (bits == before) reader->wrong = "proposals";
   }
   return bits;
