@@ -6,7 +6,11 @@ import subprocess
 import pytest
 from conftest import BUILD, ROOT
 
-ENV = {**os.environ, "XDG_CACHE_HOME": str(BUILD / "test-cache")}
+# The build may be inside /tmp, which the default configuration lets guests read,
+# and then its cache may not be.
+CONFIG = BUILD / "test-install.yaml"
+CONFIG.write_text("wasi: {allowed_paths: []}\n")
+ENV = {**os.environ, "XDG_CACHE_HOME": str(BUILD / "test-cache"), "AGENT_CONFIG_PATH": str(CONFIG)}
 
 
 def sh(*args, **kwargs):
@@ -55,7 +59,8 @@ def test_the_example_builds_and_runs_by_pkg_config(prefix, libdir, tmp_path, fla
     env = ENV
     if flags:  # a program elsewhere says where the helper is
         config = tmp_path / "agent.yaml"
-        config.write_text(f"sandbox: {{helper: {prefix}/libexec/brig/brig-helper}}\n")
+        config.write_text(f"sandbox: {{helper: {prefix}/libexec/brig/brig-helper}}\n"
+                          "wasi: {allowed_paths: []}\n")
         env = {**ENV, "AGENT_CONFIG_PATH": str(config)}
     assert sh(tmp_path / "main", module, env=env) == "Hello, world\n"
 
