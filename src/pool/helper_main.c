@@ -56,6 +56,8 @@ static int zygote(struct jail *jail, const struct wire_setup *setup, int id_map_
   static struct wire_hello hello = {.magic = WIRE_MAGIC, .version = WIRE_VERSION};
   struct brig_error error;
   struct worker_context context = {.jail = jail, .required = setup->required, .zygote = getpid()};
+  /* So that a host can end even a zygote that is stopped: by its launcher. */
+  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   describe_engine(hello.engine, sizeof hello.engine);
   context.proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (context.proc_fd < 0) return 1;

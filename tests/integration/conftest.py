@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import subprocess
+import time
 
 import pytest
 
@@ -53,6 +54,22 @@ def wasm(tmp_path):
         return module
 
     return build
+
+
+def alive(pid):
+    """Not gone, nor waiting for an init that is slow to reap."""
+    try:
+        return ") Z " not in open(f"/proc/{pid}/stat").read()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def all_end(pids, seconds=5):
+    """Whether all of these processes end soon."""
+    deadline = time.monotonic() + seconds
+    while any(map(alive, pids)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not any(map(alive, pids))
 
 
 class Brig:

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import BRIG, FD_WRITE, ROOT, call, command, data, say
+from conftest import BRIG, FD_WRITE, ROOT, all_end, command, data, say
 
 
 def test_help_names_every_command_and_every_command_has_help(brig):
@@ -144,17 +144,7 @@ def test_a_signal_ends_the_guest_and_leaves_no_process(number):
         assert len(family) == 3
         process.send_signal(number)
         process.wait(timeout=10)
-    deadline = time.monotonic() + 5
-    while any(alive(pid) for pid in family) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(alive(pid) for pid in family)
-
-
-def alive(pid):
-    try:
-        return " Z " not in open(f"/proc/{pid}/stat").read()
-    except FileNotFoundError:
-        return False
+    assert all_end(family)
 
 
 def test_guests_are_listed_found_and_verified(brig):
