@@ -16,9 +16,10 @@ static int describe_import(const wasm_importtype_t *import, const char *why,
                     (int)(name->size > 64 ? 64 : name->size), name->data, why);
 }
 
-static int check_import(const wasm_importtype_t *import, struct brig_error *err) {
+static int check_import(const wasm_importtype_t *import, bool stubs, struct brig_error *err) {
   const wasm_externtype_t *type = wasm_importtype_type(import);
   const struct wasi_call *call = brig__engine_find_call(import);
+  if (call == NULL && stubs && wasm_externtype_kind(type) == WASM_EXTERN_FUNC) return 0;
   if (call == NULL)
     return describe_import(import, "which Brig does not provide: only the calls of " WASI_MODULE
                            " exist. Build it for wasm32-wasip1", err);
@@ -32,17 +33,17 @@ static int check_import(const wasm_importtype_t *import, struct brig_error *err)
 static int check_needs_memory(const wasm_importtype_t *import, const struct module_facts *facts,
                               struct brig_error *err) {
   const struct wasi_call *call = brig__engine_find_call(import);
-  if (facts->exports_memory || call->params[0] == '\0' || call->params[1] == '\0') return 0;
+  if (call == NULL || facts->exports_memory || call->params[0] == '\0' || call->params[1] == '\0') return 0;
   return describe_import(import, "which needs the module's memory, exported as \"memory\"", err);
 }
 
-static int check_imports(const wasmtime_module_t *module, const struct module_facts *facts,
-                         struct brig_error *err) {
+static int check_imports(const wasmtime_module_t *module, bool stubs,
+                         const struct module_facts *facts, struct brig_error *err) {
   wasm_importtype_vec_t imports;
   wasmtime_module_imports(module, &imports);
   int rc = 0;
   for (size_t i = 0; i < imports.size && rc == 0; i++) {
-    rc = check_import(imports.data[i], err);
+    rc = check_import(imports.data[i], stubs, err);
     if (rc == 0) rc = check_needs_memory(imports.data[i], facts, err);
   }
   wasm_importtype_vec_delete(&imports);
@@ -103,7 +104,7 @@ int brig__engine_compile(struct engine *engine, const void *wasm, size_t size, i
   }
   struct module_facts facts;
   note_exports(module, &facts);
-  int rc = check_imports(module, &facts, err);
+  int rc = check_imports(module, engine->settings.stubs != 0, &facts, err);
   if (rc == 0) rc = write_code(module, code_fd, err);
   if (rc == 0) *ret_facts = facts;
   wasmtime_module_delete(module);

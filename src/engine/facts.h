@@ -9,6 +9,8 @@
 struct engine_settings {
   uint32_t metered;   /* 1: counts fuel */
   uint32_t proposals; /* BRIG_PROPOSAL bits: base/proposal.h */
+  uint32_t stubs;     /* 1: function imports that are no host call trap when they
+                         are called, for installed interpreters */
 };
 
 #define ENGINE_NO_MAXIMUM UINT64_MAX

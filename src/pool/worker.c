@@ -128,14 +128,22 @@ static void enter_jail(struct worker *worker, const struct jail_worker *jail) {
   fail(worker, &error);
 }
 
-static struct engine_module *load(struct worker *worker) {
+/* The zygote's, or one of the task's own where that is set otherwise. */
+static struct engine *choose_engine(struct worker *worker) {
   const struct engine_settings *settings = &worker->task->settings;
   struct engine *engine = worker->context->engines[settings->metered != 0];
+  struct brig_error error;
+  if ((settings->proposals != 0 || settings->stubs != 0) &&
+      brig__engine_create(settings, &engine, &error) < 0)
+    fail(worker, &error);
+  return engine;
+}
+
+static struct engine_module *load(struct worker *worker) {
+  struct engine *engine = choose_engine(worker);
   struct engine_module *module = NULL;
   struct brig_error error;
   char path[32];
-  if (settings->proposals != 0 && brig__engine_create(settings, &engine, &error) < 0)
-    fail(worker, &error);
   /* The engine maps code from a path only, and the root here is empty: go by the
    * descriptor of the /proc that the zygote kept. */
   snprintf(path, sizeof path, "self/fd/%d", worker->fds[WIRE_FD_CODE]);
@@ -236,11 +244,8 @@ __attribute__((noreturn)) static void run_guest(struct worker *worker) {
 __attribute__((noreturn)) static void compile(struct worker *worker) {
   const struct wire_task *task = worker->task;
   struct brig_error error;
-  struct engine *engine = worker->context->engines[task->settings.metered != 0];
+  struct engine *engine = choose_engine(worker);
   struct stat st;
-  if (task->settings.proposals != 0 &&
-      brig__engine_create(&task->settings, &engine, &error) < 0)
-    fail(worker, &error);
   if (fstat(worker->fds[WIRE_FD_STDIN], &st) < 0) fail_errno(worker, -errno, "the module");
   size_t size = (size_t)st.st_size;
   const void *wasm = mmap(NULL, size, PROT_READ, MAP_PRIVATE, worker->fds[WIRE_FD_STDIN], 0);

@@ -65,13 +65,21 @@ static int check_facts(const struct execution *execution, struct brig_error *err
   return 0;
 }
 
+static struct engine_settings engine_settings(const struct execution *execution) {
+  const struct guest *guest = execution->module.guest;
+  return (struct engine_settings){
+      .metered = execution->limits.fuel != BRIG_UNLIMITED,
+      .proposals = guest != NULL ? guest->proposals : 0,
+      .stubs = guest != NULL,
+  };
+}
+
 static int get_code(struct execution *execution, struct brig_error *err) {
   const struct brig_settings *settings = execution->sandbox->settings;
   const struct guest *guest = execution->module.guest;
   struct module_request request = {
       .digest = execution->module.digest,
-      .settings = {.metered = execution->limits.fuel != BRIG_UNLIMITED,
-                   .proposals = guest != NULL ? guest->proposals : 0},
+      .settings = engine_settings(execution),
       .bytes = brig__module_bytes,
       .context = &execution->module,
       .memory_bytes = guest != NULL ? settings->compile_interpreter_memory_limit_bytes
@@ -119,9 +127,8 @@ static int make_call(struct execution *execution, struct pool_call *call,
   struct wire_task *task = &call->task;
   *task = (struct wire_task){.magic = WIRE_MAGIC, .operation = WIRE_RUN,
                              .timeout_us = execution->limits.timeout_ms * 1000,
+                             .settings = engine_settings(execution),
                              .limits = execution->limits};
-  task->settings.metered = execution->limits.fuel != BRIG_UNLIMITED;
-  if (execution->module.guest != NULL) task->settings.proposals = execution->module.guest->proposals;
   execution->block =
       brig__task_block(execution->request, &execution->module, &execution->mounts, task, err);
   if (execution->block < 0) return execution->block;
