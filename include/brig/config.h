@@ -31,13 +31,12 @@ BRIG_API int brig_config_load(const char *path, struct brig_config **ret_config,
                               struct brig_error *err);
 
 /* The built-in defaults alone: no file, no environment. */
-BRIG_API int brig_config_defaults(struct brig_config **ret_config,
-                                  struct brig_error *err);
+BRIG_API int brig_config_defaults(struct brig_config **ret_config, struct brig_error *err);
 
 /* Set one key ("wasi.memory_limit_bytes") from text, as a flag does. Sizes take
  * K, M or G. A list is replaced by comma-separated items. */
-BRIG_API int brig_config_set(struct brig_config *config, const char *key,
-                             const char *value, struct brig_error *err);
+BRIG_API int brig_config_set(struct brig_config *config, const char *key, const char *value,
+                             struct brig_error *err);
 
 /* One effective value, as given to the callback of brig_config_each(). */
 struct brig_config_entry {

@@ -22,20 +22,20 @@ extern "C" {
 /* X(NAME, value, refused, text). `refused` is 1 where Brig declined what it was
  * asked to run (the command line exits with 126), 0 where Brig itself failed
  * (125). */
-#define BRIG_ERROR_LIST(X)                                                     \
-  X(INVALID, -1, 0, "invalid argument")                                        \
-  X(CONFIG, -2, 0, "invalid configuration")                                    \
-  X(PERMISSION, -3, 1, "directory refused")                                    \
-  X(NOT_FOUND, -4, 0, "not found")                                             \
-  X(TOO_LARGE, -5, 1, "module too large")                                      \
-  X(MODULE, -6, 1, "not a module that can run")                                \
-  X(LIMIT, -7, 1, "beyond a limit")                                            \
-  X(COMPILE, -8, 1, "module did not compile within its limits")                \
-  X(JAIL, -9, 0, "a required wall is not up")                                  \
-  X(BUSY, -10, 0, "no capacity now")                                           \
-  X(MEMORY, -11, 0, "out of memory")                                           \
-  X(SYSTEM, -12, 0, "system call failed")                                      \
-  X(LOST, -13, 0, "the sandbox process died")                                  \
+#define BRIG_ERROR_LIST(X)                                      \
+  X(INVALID, -1, 0, "invalid argument")                         \
+  X(CONFIG, -2, 0, "invalid configuration")                     \
+  X(PERMISSION, -3, 1, "directory refused")                     \
+  X(NOT_FOUND, -4, 0, "not found")                              \
+  X(TOO_LARGE, -5, 1, "module too large")                       \
+  X(MODULE, -6, 1, "not a module that can run")                 \
+  X(LIMIT, -7, 1, "beyond a limit")                             \
+  X(COMPILE, -8, 1, "module did not compile within its limits") \
+  X(JAIL, -9, 0, "a required wall is not up")                   \
+  X(BUSY, -10, 0, "no capacity now")                            \
+  X(MEMORY, -11, 0, "out of memory")                            \
+  X(SYSTEM, -12, 0, "system call failed")                       \
+  X(LOST, -13, 0, "the sandbox process died")                   \
   X(INTEGRITY, -14, 0, "content does not match its digest")
 
 enum brig_error_code {

@@ -37,8 +37,7 @@ struct brig_sandbox;
 /* Start a sandbox. Checks the configured directories, starts the zygote and
  * checks that the walls `jail.require` names are up (BRIG_E_JAIL if not).
  * `config` is copied. Close with brig_sandbox_close(). */
-BRIG_API int brig_sandbox_open(const struct brig_config *config,
-                               struct brig_sandbox **ret_sandbox,
+BRIG_API int brig_sandbox_open(const struct brig_config *config, struct brig_sandbox **ret_sandbox,
                                struct brig_error *err);
 
 /* End all processes of the sandbox and free it. Accepts NULL. No execution may
@@ -95,7 +94,7 @@ struct brig_request {
 
   const void *input; /* standard input, as bytes, */
   size_t input_size;
-  int input_fd;           /* or as a descriptor, if input_from_fd is 1 */
+  int input_fd; /* or as a descriptor, if input_from_fd is 1 */
   int input_from_fd;
 
   const struct brig_mount *mounts; /* besides the configured allowed_paths */
@@ -113,16 +112,17 @@ struct brig_request {
   struct brig_cancel *cancel; /* NULL: cannot be cancelled */
 };
 
-#define BRIG_REQUEST_INIT { .size = sizeof(struct brig_request), .limits = BRIG_LIMITS_INIT }
+#define BRIG_REQUEST_INIT \
+  { .size = sizeof(struct brig_request), .limits = BRIG_LIMITS_INIT }
 
 /* How a guest ended. X(NAME, name, text) */
-#define BRIG_OUTCOME_LIST(X)                                                   \
-  X(EXITED, "exited", "the guest ended by itself")                             \
-  X(TRAPPED, "trapped", "the guest did what WebAssembly forbids")              \
-  X(TIMEOUT, "timeout", "the wall-clock limit was reached")                    \
-  X(FUEL, "fuel", "the fuel was used up")                                      \
-  X(MEMORY, "memory", "the worker could not get the memory it needed")         \
-  X(KILLED, "killed", "the kernel ended the worker")                           \
+#define BRIG_OUTCOME_LIST(X)                                           \
+  X(EXITED, "exited", "the guest ended by itself")                     \
+  X(TRAPPED, "trapped", "the guest did what WebAssembly forbids")      \
+  X(TIMEOUT, "timeout", "the wall-clock limit was reached")            \
+  X(FUEL, "fuel", "the fuel was used up")                              \
+  X(MEMORY, "memory", "the worker could not get the memory it needed") \
+  X(KILLED, "killed", "the kernel ended the worker")                   \
   X(CANCELLED, "cancelled", "the caller cancelled the execution")
 
 enum brig_outcome {
@@ -147,9 +147,9 @@ struct brig_result {
   size_t stderr_size;
   uint64_t stderr_dropped;
 
-  int metered;            /* 1: fuel_used was counted */
-  int accounted;          /* 1: the worker itself reported fuel_used, memory_bytes
-                             and written_...; 0: it was killed before it could */
+  int metered;   /* 1: fuel_used was counted */
+  int accounted; /* 1: the worker itself reported fuel_used, memory_bytes
+                    and written_...; 0: it was killed before it could */
   uint64_t fuel_used;
   uint64_t memory_bytes;  /* the guest's linear memory, at its peak */
   uint64_t rss_bytes;     /* the worker's resident memory, at its peak */
@@ -160,18 +160,16 @@ struct brig_result {
   uint64_t wall_us;       /* from the request to the result */
   uint64_t written_bytes; /* growth of files, as charged to the quota */
   uint64_t written_files;
-  int quota_exceeded;     /* 1: a write was refused for the quota */
-  int warm;               /* 1: the worker came from a warm template */
-  int code_cached;        /* 1: the module's compiled code was already there */
+  int quota_exceeded; /* 1: a write was refused for the quota */
+  int warm;           /* 1: the worker came from a warm template */
+  int code_cached;    /* 1: the module's compiled code was already there */
 };
 
 /* Run a guest to its end. 0 and a result whatever the guest did; a negative
  * code if Brig could not run it. Checks before anything runs, in this order:
  * directories, size, magic, component, declared memory, `_start`. Blocks. */
-BRIG_API int brig_sandbox_execute(struct brig_sandbox *sandbox,
-                                  const struct brig_request *request,
-                                  struct brig_result **ret_result,
-                                  struct brig_error *err);
+BRIG_API int brig_sandbox_execute(struct brig_sandbox *sandbox, const struct brig_request *request,
+                                  struct brig_result **ret_result, struct brig_error *err);
 
 /* Check the request's directories alone, as execute does first. */
 BRIG_API int brig_sandbox_validate_permissions(struct brig_sandbox *sandbox,
@@ -180,8 +178,7 @@ BRIG_API int brig_sandbox_validate_permissions(struct brig_sandbox *sandbox,
 
 /* Compile what the request names into the code cache, and check it, but run
  * nothing. */
-BRIG_API int brig_sandbox_prepare(struct brig_sandbox *sandbox,
-                                  const struct brig_request *request,
+BRIG_API int brig_sandbox_prepare(struct brig_sandbox *sandbox, const struct brig_request *request,
                                   struct brig_error *err);
 
 BRIG_API void brig_result_free(struct brig_result *result);
@@ -191,22 +188,22 @@ BRIG_API const char *brig_outcome_name(enum brig_outcome outcome);
 
 /* The walls around a worker, as found on this machine: see brig doctor. */
 struct brig_wall {
-  const char *name;     /* "seccomp" */
-  const char *meaning;  /* what it keeps a guest from */
-  int required;         /* by jail.require */
+  const char *name;    /* "seccomp" */
+  const char *meaning; /* what it keeps a guest from */
+  int required;        /* by jail.require */
   int up;
-  const char *detail;   /* the version found, or why it is not up */
-  int proved;           /* 1: the forbidden thing was tried from inside a worker
-                           and denied; 0: it went through; -1: not tried */
-  const char *proof;    /* what was tried, and what came of it */
+  const char *detail; /* the version found, or why it is not up */
+  int proved;         /* 1: the forbidden thing was tried from inside a worker
+                         and denied; 0: it went through; -1: not tried */
+  const char *proof;  /* what was tried, and what came of it */
 };
 
 /* Look at each wall: its state, and with `prove` also a trial from inside a
  * worker. Opens no sandbox, so it works where one would refuse to start; calls
  * `each` once a wall, whose strings are valid during the call. */
 BRIG_API int brig_doctor(const struct brig_config *config, int prove,
-                         void (*each)(void *context, const struct brig_wall *wall),
-                         void *context, struct brig_error *err);
+                         void (*each)(void *context, const struct brig_wall *wall), void *context,
+                         struct brig_error *err);
 
 #ifdef __cplusplus
 }

@@ -9,7 +9,7 @@ extern "C" {
 #define BRIG_VERSION_MAJOR 0
 #define BRIG_VERSION_MINOR 1
 #define BRIG_VERSION_PATCH 0
-#define BRIG_VERSION "0.1.0"
+#define BRIG_VERSION       "0.1.0"
 
 /* Marks what libbrig exports; everything else is hidden. */
 #if defined(__GNUC__)

@@ -18,8 +18,8 @@ static inline void brig__close_ptr(int *fd) {
 }
 static inline void brig__free_ptr(void *ptr) { free(*(void **)ptr); }
 
-#define CLEANUP(fn) __attribute__((cleanup(fn)))
-#define CLEANUP_FD CLEANUP(brig__close_ptr)
+#define CLEANUP(fn)  __attribute__((cleanup(fn)))
+#define CLEANUP_FD   CLEANUP(brig__close_ptr)
 #define CLEANUP_FREE CLEANUP(brig__free_ptr)
 
 static inline int brig__steal_fd(int *fd) {

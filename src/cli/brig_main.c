@@ -2,7 +2,8 @@
 #include "cli/cli.h"
 
 static void print_usage(FILE *stream) {
-  fputs("Usage: brig COMMAND [OPTIONS]\n\nRuns programs that nobody trusts.\n\nCommands:\n", stream);
+  fputs("Usage: brig COMMAND [OPTIONS]\n\nRuns programs that nobody trusts.\n\nCommands:\n",
+        stream);
   for (size_t i = 0; i < brig__cli_command_count; i++)
     fprintf(stream, "  %-10s %s\n", brig__cli_commands[i].name, brig__cli_commands[i].summary);
   fputs("\n`brig help COMMAND` says more of one.\n", stream);

@@ -50,7 +50,8 @@ static void print_options(const struct option_set *set) {
     const struct option_row *row = &set->rows[i];
     char left[64];
     char letter[8] = "";
-    if (row->letter != 0) snprintf(letter, sizeof letter, "-%c%s", row->letter, row->name[0] ? ", " : "");
+    if (row->letter != 0)
+      snprintf(letter, sizeof letter, "-%c%s", row->letter, row->name[0] ? ", " : "");
     snprintf(left, sizeof left, "%s%s%s%s", letter, row->name, row->placeholder ? " " : "",
              row->placeholder ? row->placeholder : "");
     printf("  %-26s %s\n", left, row->help);
@@ -132,8 +133,9 @@ static int take_option(struct parse *parse) {
   if (row == NULL && key != NULL) return take_limit(parse, key, name, equals);
   if (row == NULL) return wrong(parse, name, "does not exist");
   if (row->placeholder == NULL)
-    return equals != NULL ? wrong(parse, name, "takes no value")
-                          : row->take(parse->context, NULL) == 0 ? 0 : -1 - EXIT_BRIG;
+    return equals != NULL                         ? wrong(parse, name, "takes no value")
+           : row->take(parse->context, NULL) == 0 ? 0
+                                                  : -1 - EXIT_BRIG;
   const char *value = value_of(parse, name, equals);
   if (value == NULL || row->take(parse->context, value) != 0) return -1 - EXIT_BRIG;
   return row->last ? 1 : 0;

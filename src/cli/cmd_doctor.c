@@ -18,7 +18,10 @@ static const char *colour(const char *code) { return isatty(STDOUT_FILENO) ? cod
 
 static void print_wall(const struct brig_wall *wall, bool holds) {
   const char *state = holds ? "up" : wall->up ? "BROKEN" : "not up";
-  printf("%s%-6s%s %-16s %s%s\n", colour(holds ? "\033[32m" : wall->required ? "\033[31m" : "\033[33m"),
+  printf("%s%-6s%s %-16s %s%s\n",
+         colour(holds            ? "\033[32m"
+                : wall->required ? "\033[31m"
+                                 : "\033[33m"),
          state, colour("\033[0m"), wall->name, wall->detail, wall->required ? " (required)" : "");
   if (wall->proved >= 0) printf("       %-16s tried: %s\n", "", wall->proof);
 }

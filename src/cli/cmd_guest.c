@@ -39,8 +39,7 @@ static int compile(const struct guests *guests, const struct guest *guest, struc
     request.guest = guest->name;
     request.without_allowed_paths = 1;
     request.limits.fuel = metered ? 1000000 : BRIG_UNLIMITED;
-    fprintf(stderr, "compiling %s %s%s\n", guest->name, guest->version,
-            metered ? ", metered" : "");
+    fprintf(stderr, "compiling %s %s%s\n", guest->name, guest->version, metered ? ", metered" : "");
     rc = brig_sandbox_prepare(sandbox, &request, err);
   }
   brig_sandbox_close(sandbox);

@@ -91,14 +91,14 @@ int brig__cli_python(int argc, char **argv) {
   size_t count = brig__cli_execution_row_count;
   memcpy(rows, brig__cli_execution_rows, count * sizeof *rows);
   rows[count++] = (struct option_row){"", 'c', "CODE", "a program as text", take_code, true};
-  rows[count++] = (struct option_row){"--guest", 0, "NAME", "the interpreter (default python)",
+  rows[count++] = (struct option_row){"--guest",  0,    "NAME", "the interpreter (default python)",
                                       take_guest, false};
   const struct option_set set = {rows, count, true};
   struct python python = {.guest = "python"};
   int status = brig__cli_execution_open(&python.execution);
   if (status != 0) return status;
-  int at = brig__cli_options(brig__cli_find("python"), &set, python.execution.config, &python,
-                             argc, argv);
+  int at = brig__cli_options(brig__cli_find("python"), &set, python.execution.config, &python, argc,
+                             argv);
   status = at < 0 ? -1 - at : run(&python, argc - at, argv + at);
   brig__cli_execution_close(&python.execution);
   return status;

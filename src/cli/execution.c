@@ -97,7 +97,8 @@ static int take_stats(void *context, const char *value) {
 
 const struct option_row brig__cli_execution_rows[] = {
     {"--dir", 0, "HOST[::GUEST]", "a directory the guest may read", take_dir, false},
-    {"--dir-rw", 0, "HOST[::GUEST]", "a directory the guest may read and write", take_dir_rw, false},
+    {"--dir-rw", 0, "HOST[::GUEST]", "a directory the guest may read and write", take_dir_rw,
+     false},
     {"--env", 0, "NAME[=VALUE]", "a variable of the guest's environment", take_env, false},
     {"--stdin", 0, "FILE", "standard input; else Brig's own", take_stdin, false},
     {"--json", 0, NULL, "print the whole result, output included, as JSON", take_json, false},

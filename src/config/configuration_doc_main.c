@@ -36,12 +36,15 @@ int main(void) {
   for (int section = 0; section < CONFIG_SECTION_COUNT; section++) {
     const struct config_section *row = &brig__config_sections[section];
     printf("## %s\n\n%s\n\n", row->name, row->help);
-    puts("| key | default | value | environment | flag | meaning |\n| --- | --- | --- | --- | --- | --- |");
+    puts(
+        "| key | default | value | environment | flag | meaning |\n| --- | --- | --- | --- | --- | "
+        "--- |");
     for (int i = 0; i < CONFIG_KEY_COUNT; i++)
       if (strcmp(brig__config_keys[i].section, row->name) == 0) print_key(&brig__config_keys[i]);
     putchar('\n');
   }
-  puts("## Example\n\n```yaml\nwasi:\n  memory_limit_bytes: 512M\n  execution_timeout_secs: 10\n"
-       "  allowed_paths: []\njail:\n  require: [seccomp, landlock, user_namespace]\n```");
+  puts(
+      "## Example\n\n```yaml\nwasi:\n  memory_limit_bytes: 512M\n  execution_timeout_secs: 10\n"
+      "  allowed_paths: []\njail:\n  require: [seccomp, landlock, user_namespace]\n```");
   return 0;
 }

@@ -21,8 +21,10 @@ static int check_import(const wasm_importtype_t *import, bool stubs, struct brig
   const struct wasi_call *call = brig__engine_find_call(import);
   if (call == NULL && stubs && wasm_externtype_kind(type) == WASM_EXTERN_FUNC) return 0;
   if (call == NULL)
-    return describe_import(import, "which Brig does not provide: only the calls of " WASI_MODULE
-                           " exist. Build it for wasm32-wasip1", err);
+    return describe_import(import,
+                           "which Brig does not provide: only the calls of " WASI_MODULE
+                           " exist. Build it for wasm32-wasip1",
+                           err);
   if (wasm_externtype_kind(type) != WASM_EXTERN_FUNC ||
       !brig__engine_call_matches(call, wasm_externtype_as_functype_const(type)))
     return describe_import(import, "with a type that is not preview 1's", err);
@@ -33,7 +35,8 @@ static int check_import(const wasm_importtype_t *import, bool stubs, struct brig
 static int check_needs_memory(const wasm_importtype_t *import, const struct module_facts *facts,
                               struct brig_error *err) {
   const struct wasi_call *call = brig__engine_find_call(import);
-  if (call == NULL || facts->exports_memory || call->params[0] == '\0' || call->params[1] == '\0') return 0;
+  if (call == NULL || facts->exports_memory || call->params[0] == '\0' || call->params[1] == '\0')
+    return 0;
   return describe_import(import, "which needs the module's memory, exported as \"memory\"", err);
 }
 
@@ -66,8 +69,8 @@ static void note_export(const wasm_exporttype_t *export, struct module_facts *fa
   }
   if (wasm_externtype_kind(type) == WASM_EXTERN_FUNC && brig__engine_name_is(name, "_start")) {
     const wasm_functype_t *function = wasm_externtype_as_functype_const(type);
-    facts->exports_start = wasm_functype_params(function)->size == 0 &&
-                           wasm_functype_results(function)->size == 0;
+    facts->exports_start =
+        wasm_functype_params(function)->size == 0 && wasm_functype_results(function)->size == 0;
   }
 }
 
@@ -82,7 +85,8 @@ static void note_exports(const wasmtime_module_t *module, struct module_facts *r
 
 static int write_code(const wasmtime_module_t *module, int code_fd, struct brig_error *err) {
   wasm_byte_vec_t code;
-  wasmtime_error_t *error = wasmtime_module_serialize((wasmtime_module_t *)(uintptr_t)module, &code);
+  wasmtime_error_t *error =
+      wasmtime_module_serialize((wasmtime_module_t *)(uintptr_t)module, &code);
   if (error != NULL) {
     char message[256];
     brig__engine_message(error, message, sizeof message);

@@ -65,8 +65,7 @@ int brig__engine_load(struct engine *engine, const char *path, struct engine_mod
   struct engine_module *module = calloc(1, sizeof *module);
   if (module == NULL) return brig__fail(err, BRIG_E_MEMORY, "load", "out of memory");
   module->engine = engine;
-  wasmtime_error_t *error =
-      wasmtime_module_deserialize_file(engine->engine, path, &module->module);
+  wasmtime_error_t *error = wasmtime_module_deserialize_file(engine->engine, path, &module->module);
   if (error != NULL) {
     char message[256];
     brig__engine_message(error, message, sizeof message);

@@ -120,8 +120,7 @@ static void bind_import(struct running *running, const wasm_importtype_t *import
                         struct host_function *function, wasmtime_extern_t *ret_item) {
   struct engine_end refused = {.kind = ENGINE_END_REFUSED,
                                .message = "an import is not one of preview 1's"};
-  const wasm_functype_t *type =
-      wasm_externtype_as_functype_const(wasm_importtype_type(import));
+  const wasm_functype_t *type = wasm_externtype_as_functype_const(wasm_importtype_type(import));
   const struct wasi_call *call = brig__engine_find_call(import);
   if (call == NULL && type != NULL && running->module->engine->settings.stubs) {
     ret_item->kind = WASMTIME_EXTERN_FUNC;
@@ -150,8 +149,8 @@ static void instantiate(struct running *running, wasmtime_instance_t *ret_instan
   for (size_t i = 0; i < imports.size; i++)
     bind_import(running, imports.data[i], &functions[i], &items[i]);
   wasm_trap_t *trap = NULL;
-  wasmtime_error_t *error = wasmtime_instance_new(
-      context_of(running), running->module->module, items, imports.size, ret_instance, &trap);
+  wasmtime_error_t *error = wasmtime_instance_new(context_of(running), running->module->module,
+                                                  items, imports.size, ret_instance, &trap);
   check(running, error, trap);
 }
 

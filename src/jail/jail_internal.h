@@ -15,14 +15,14 @@ struct jail {
 void brig__jail_note(struct jail *jail, enum jail_wall wall, int error, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-int brig__jail_build_filters(struct jail *jail);         /* seccomp.c */
+int brig__jail_build_filters(struct jail *jail); /* seccomp.c */
 int brig__jail_apply_filter(const struct jail *jail, enum jail_profile profile);
 
-int brig__jail_landlock_abi(void);                       /* landlock.c: 0 or -errno without it */
+int brig__jail_landlock_abi(void); /* landlock.c: 0 or -errno without it */
 int brig__jail_apply_landlock(const struct jail *jail, const struct jail_worker *worker);
 
 int brig__jail_apply_rlimits(const struct jail_worker *worker); /* rlimit.c */
 
-int brig__jail_drop_capabilities(void);                  /* capability.c */
+int brig__jail_drop_capabilities(void); /* capability.c */
 
 #endif

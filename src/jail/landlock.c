@@ -24,16 +24,16 @@ enum {
   FS_MAKE_DIR = 1 << 7,
   FS_MAKE_REG = 1 << 8,
   FS_MAKE_SYM = 1 << 12,
-  FS_REFER = 1 << 13,      /* ABI 2 */
-  FS_TRUNCATE = 1 << 14,   /* ABI 3 */
-  FS_IOCTL_DEV = 1 << 15,  /* ABI 5 */
+  FS_REFER = 1 << 13,     /* ABI 2 */
+  FS_TRUNCATE = 1 << 14,  /* ABI 3 */
+  FS_IOCTL_DEV = 1 << 15, /* ABI 5 */
 };
 #define FS_ABI_1 ((1u << 13) - 1)
 
 #define FS_READ_ONLY (FS_READ_FILE | FS_READ_DIR)
-#define FS_READ_WRITE                                                                     \
-  (FS_READ_ONLY | FS_WRITE_FILE | FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_DIR |          \
-   FS_MAKE_REG | FS_MAKE_SYM | FS_REFER | FS_TRUNCATE)
+#define FS_READ_WRITE                                                                          \
+  (FS_READ_ONLY | FS_WRITE_FILE | FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_DIR | FS_MAKE_REG | \
+   FS_MAKE_SYM | FS_REFER | FS_TRUNCATE)
 
 struct ruleset_attr {
   uint64_t handled_access_fs, handled_access_net, scoped;

@@ -18,10 +18,8 @@ static const struct {
   int flag;
   enum jail_wall wall;
 } namespaces[] = {
-    {CLONE_NEWPID, JAIL_WALL_PID_NS},
-    {CLONE_NEWNET, JAIL_WALL_NET_NS},
-    {CLONE_NEWIPC, JAIL_WALL_IPC_NS},
-    {CLONE_NEWUTS, JAIL_WALL_UTS_NS},
+    {CLONE_NEWPID, JAIL_WALL_PID_NS}, {CLONE_NEWNET, JAIL_WALL_NET_NS},
+    {CLONE_NEWIPC, JAIL_WALL_IPC_NS}, {CLONE_NEWUTS, JAIL_WALL_UTS_NS},
     {CLONE_NEWNS, JAIL_WALL_ROOT},
 };
 #define NAMESPACE_COUNT (sizeof namespaces / sizeof *namespaces)
@@ -67,8 +65,8 @@ static int enter_user_namespace(void) {
 static void unshare_each(struct jail *jail) {
   for (size_t i = 0; i < NAMESPACE_COUNT; i++) {
     int rc = unshare(namespaces[i].flag) < 0 ? -errno : 0;
-    brig__jail_note(jail, namespaces[i].wall, rc, rc == 0 ? "its own, shared by no other zygote"
-                                                          : "the kernel refuses it");
+    brig__jail_note(jail, namespaces[i].wall, rc,
+                    rc == 0 ? "its own, shared by no other zygote" : "the kernel refuses it");
   }
 }
 
@@ -94,9 +92,9 @@ static void take_namespaces(struct jail *jail, uid_t uid) {
   /* Leaving root made us undumpable, and so /proc/self root's; the maps are there. */
   prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
   int rc = enter_user_namespace();
-  brig__jail_note(jail, JAIL_WALL_USER_NS, rc,
-                  rc == 0 ? "its own, with one user"
-                          : "users may make none here (sysctl, container or LSM)");
+  brig__jail_note(
+      jail, JAIL_WALL_USER_NS, rc,
+      rc == 0 ? "its own, with one user" : "users may make none here (sysctl, container or LSM)");
   if (rc == 0 && !before) unshare_each(jail);
   for (size_t i = 0; rc < 0 && !root && i < NAMESPACE_COUNT; i++)
     brig__jail_note(jail, namespaces[i].wall, rc, "needs a user namespace");
@@ -122,7 +120,9 @@ static int empty_root(void) {
   for (size_t i = 0; i < sizeof places / sizeof *places && rc < 0; i++) {
     place = places[i];
     rc = mount("brig", place, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-               "size=4096,nr_inodes=2,mode=555") < 0 ? -errno : 0;
+               "size=4096,nr_inodes=2,mode=555") < 0
+             ? -errno
+             : 0;
   }
   if (rc < 0) return rc;
   if (chdir(place) < 0 || syscall(SYS_pivot_root, ".", ".") < 0) return -errno;
@@ -136,8 +136,8 @@ static int empty_root(void) {
 void brig__jail_lock_root(struct jail *jail) {
   if (jail->report.up & JAIL_WALL(ROOT)) {
     int rc = empty_root();
-    brig__jail_note(jail, JAIL_WALL_ROOT, rc, rc == 0 ? "an empty, read-only tmpfs"
-                                                      : "the root cannot be replaced");
+    brig__jail_note(jail, JAIL_WALL_ROOT, rc,
+                    rc == 0 ? "an empty, read-only tmpfs" : "the root cannot be replaced");
   }
   int rc = brig__jail_drop_capabilities();
   brig__jail_note(jail, JAIL_WALL_CAPABILITIES, rc, rc == 0 ? "none left" : "cannot be dropped");

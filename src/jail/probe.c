@@ -55,8 +55,8 @@ static int try_dumpable(pid_t host_pid) {
 
 static int try_executable_memory(pid_t host_pid) {
   (void)host_pid;
-  void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
-                    -1, 0);
+  void *page =
+      mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return page == MAP_FAILED ? -errno : 0;
 }
 
@@ -69,9 +69,8 @@ static int try_signal_host(pid_t host_pid) { return result(kill(host_pid, 0)); }
 
 static int try_connect(pid_t host_pid) {
   (void)host_pid;
-  struct sockaddr_in local = {.sin_family = AF_INET,
-                              .sin_port = htons(9),
-                              .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  struct sockaddr_in local = {
+      .sin_family = AF_INET, .sin_port = htons(9), .sin_addr = {htonl(INADDR_LOOPBACK)}};
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;
   int rc = result(connect(fd, (struct sockaddr *)&local, sizeof local));
@@ -96,19 +95,25 @@ static int try_mount(pid_t host_pid) {
 }
 
 static const struct trial trials[JAIL_WALL_COUNT] = {
-    [JAIL_WALL_NO_NEW_PRIVS] = {JAIL_WALL(SECCOMP), "asked whether exec may add privileges", try_privileges},
+    [JAIL_WALL_NO_NEW_PRIVS] = {JAIL_WALL(SECCOMP), "asked whether exec may add privileges",
+                                try_privileges},
     [JAIL_WALL_SECCOMP] = {0, "execve of /bin/true", try_exec},
     [JAIL_WALL_LANDLOCK] = {JAIL_WALL(SECCOMP), "open of /", try_open_root},
     [JAIL_WALL_RLIMITS] = {JAIL_WALL(SECCOMP), "fork", try_fork},
     [JAIL_WALL_UNDUMPABLE] = {JAIL_WALL(SECCOMP), "asked whether it can be traced", try_dumpable},
-    [JAIL_WALL_MDWE] = {JAIL_WALL(SECCOMP), "mmap of writable, executable memory", try_executable_memory},
+    [JAIL_WALL_MDWE] = {JAIL_WALL(SECCOMP), "mmap of writable, executable memory",
+                        try_executable_memory},
     [JAIL_WALL_UID] = {JAIL_WALL(SECCOMP), "setresuid to root", try_become_root},
     [JAIL_WALL_USER_NS] = {JAIL_WALL(SECCOMP), "setresuid to root", try_become_root},
-    [JAIL_WALL_PID_NS] = {JAIL_WALL(SECCOMP) | JAIL_WALL(LANDLOCK), "signal 0 to the host's process", try_signal_host},
-    [JAIL_WALL_NET_NS] = {JAIL_WALL(SECCOMP) | JAIL_WALL(LANDLOCK), "connect to a port of 127.0.0.1", try_connect},
+    [JAIL_WALL_PID_NS] = {JAIL_WALL(SECCOMP) | JAIL_WALL(LANDLOCK),
+                          "signal 0 to the host's process", try_signal_host},
+    [JAIL_WALL_NET_NS] = {JAIL_WALL(SECCOMP) | JAIL_WALL(LANDLOCK),
+                          "connect to a port of 127.0.0.1", try_connect},
     [JAIL_WALL_UTS_NS] = {JAIL_WALL(SECCOMP), "read the host's name", try_host_name},
-    [JAIL_WALL_ROOT] = {JAIL_WALL(SECCOMP) | JAIL_WALL(LANDLOCK), "open of /etc/passwd", try_open_passwd},
-    [JAIL_WALL_CAPABILITIES] = {JAIL_WALL(SECCOMP) | JAIL_WALL(LANDLOCK), "mount of a tmpfs", try_mount},
+    [JAIL_WALL_ROOT] = {JAIL_WALL(SECCOMP) | JAIL_WALL(LANDLOCK), "open of /etc/passwd",
+                        try_open_passwd},
+    [JAIL_WALL_CAPABILITIES] = {JAIL_WALL(SECCOMP) | JAIL_WALL(LANDLOCK), "mount of a tmpfs",
+                                try_mount},
 };
 
 walls_t brig__jail_probe_without(enum jail_wall wall) { return trials[wall].without; }

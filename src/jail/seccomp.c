@@ -36,8 +36,8 @@ static int allow(scmp_filter_ctx filter, const struct allowed *row) {
       return seccomp_rule_add(filter, SCMP_ACT_ALLOW, row->number, 1,
                               SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
     case STATUS_FLAGS: {
-      int rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, row->number, 1,
-                                SCMP_A1(SCMP_CMP_EQ, F_GETFL));
+      int rc =
+          seccomp_rule_add(filter, SCMP_ACT_ALLOW, row->number, 1, SCMP_A1(SCMP_CMP_EQ, F_GETFL));
       if (rc < 0) return rc;
       return seccomp_rule_add(filter, SCMP_ACT_ALLOW, row->number, 1,
                               SCMP_A1(SCMP_CMP_EQ, F_SETFL));

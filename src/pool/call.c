@@ -158,7 +158,8 @@ static int finish(struct exchange *exchange, bool attended, enum call_state *ret
   if (!attended)
     return brig__fail(err, BRIG_E_LOST, "run", "the zygote stopped answering and was ended");
   if (!exchange->exited)
-    return brig__fail(err, BRIG_E_LOST, "run", "the zygote died during the execution; the next "
+    return brig__fail(err, BRIG_E_LOST, "run",
+                      "the zygote died during the execution; the next "
                       "one gets a new zygote");
   int fork_errno = exchange->end.exit.fork_errno;
   if (fork_errno == EPROTO)

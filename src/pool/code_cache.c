@@ -18,8 +18,8 @@
 
 #define SUFFIX ".code"
 /* A file being written has this prefix; one of yesterday's was abandoned. */
-#define PART            ".part-"
-#define PART_ABANDONED  (24 * 3600)
+#define PART           ".part-"
+#define PART_ABANDONED (24 * 3600)
 
 struct code_cache {
   int directory;
@@ -33,8 +33,8 @@ struct header {
 };
 static const char magic[8] = "BRIGCD1";
 
-int brig__code_cache_open(const char *directory, uint64_t max_bytes,
-                          struct code_cache **ret_cache, struct brig_error *err) {
+int brig__code_cache_open(const char *directory, uint64_t max_bytes, struct code_cache **ret_cache,
+                          struct brig_error *err) {
   struct stat st;
   int rc = brig__mkdir_p(directory);
   CLEANUP_FD int fd = rc < 0 ? -1 : open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

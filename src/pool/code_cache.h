@@ -11,8 +11,8 @@
 struct code_cache;
 
 /* Make the directory if need be. BRIG_E_CONFIG if others may write to it. */
-int brig__code_cache_open(const char *directory, uint64_t max_bytes,
-                          struct code_cache **ret_cache, struct brig_error *err);
+int brig__code_cache_open(const char *directory, uint64_t max_bytes, struct code_cache **ret_cache,
+                          struct brig_error *err);
 void brig__code_cache_close(struct code_cache *cache);
 
 /* A sealed copy of the code in memory: a descriptor, or -ENOENT or another

@@ -35,8 +35,7 @@ static void describe_engine(char *buffer, size_t size) {
     text++;
     length = strcspn(text, "\n");
   }
-  if (brig__digest(text == NULL ? "" : text, length, &digest) == 0)
-    brig__digest_hex(&digest, hex);
+  if (brig__digest(text == NULL ? "" : text, length, &digest) == 0) brig__digest_hex(&digest, hex);
   snprintf(buffer, size, "%s; brig %s; cpu %.16s", brig__engine_id(), BRIG_VERSION, hex);
 }
 

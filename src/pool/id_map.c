@@ -57,8 +57,8 @@ int brig__id_map_mount(int dir_fd, int id_map_fd, bool read_write) {
                   (read_write ? 0u : MOUNT_ATTR_RDONLY),
       .userns_fd = (unsigned)id_map_fd,
   };
-  CLEANUP_FD int fd = (int)syscall(SYS_open_tree, dir_fd, "",
-                                   AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  CLEANUP_FD int fd =
+      (int)syscall(SYS_open_tree, dir_fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   if (fd < 0) return -errno;
   if (syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0) return -errno;
   return STEAL_FD(fd);

@@ -108,7 +108,8 @@ static int explain(const struct module_request *request, const struct pool_end *
   }
   return brig__fail(err, BRIG_E_COMPILE, "compile",
                     "the compiler was ended by signal %d, most likely for want of memory: it has "
-                    "%llu MiB (compile.memory_limit_bytes)", WTERMSIG(end->exit.wait_status),
+                    "%llu MiB (compile.memory_limit_bytes)",
+                    WTERMSIG(end->exit.wait_status),
                     (unsigned long long)(request->memory_bytes >> 20));
 }
 
@@ -120,8 +121,11 @@ static int compile(struct module_store *store, const struct module_request *requ
   CLEANUP_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (code < 0 || null < 0) return brig__fail_errno(err, errno, "compile", "a file for the code");
   struct pool_call call = {
-      .task = {.magic = WIRE_MAGIC, .operation = WIRE_COMPILE, .settings = request->settings,
-               .timeout_us = request->timeout_us, .memory_bytes = request->memory_bytes},
+      .task = {.magic = WIRE_MAGIC,
+               .operation = WIRE_COMPILE,
+               .settings = request->settings,
+               .timeout_us = request->timeout_us,
+               .memory_bytes = request->memory_bytes},
       .fds = {-1, -1, bytes, code, null},
       .fd_count = WIRE_FD_COMMON,
       .cancel_fd = request->cancel_fd,

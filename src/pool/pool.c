@@ -25,7 +25,8 @@ static int check_walls(const struct pool *pool, struct brig_error *err) {
   enum jail_wall wall = (enum jail_wall)__builtin_ctz(missing);
   return brig__fail(err, BRIG_E_JAIL, "jail",
                     "the wall %s is required (jail.require) and not up: %s. `brig doctor` shows "
-                    "all of them", brig__jail_wall_name(wall), report->walls[wall].detail);
+                    "all of them",
+                    brig__jail_wall_name(wall), report->walls[wall].detail);
 }
 
 int brig__pool_create(const struct pool_options *options, struct pool **ret_pool,

@@ -57,9 +57,10 @@ int brig__wire_receive(int socket, void *frame, size_t size, int *fds, size_t ma
                        size_t *ret_fd_count) {
   union ancillary ancillary;
   struct iovec data = {frame, size};
-  struct msghdr message = {
-      .msg_iov = &data, .msg_iovlen = 1, .msg_control = &ancillary,
-      .msg_controllen = sizeof ancillary};
+  struct msghdr message = {.msg_iov = &data,
+                           .msg_iovlen = 1,
+                           .msg_control = &ancillary,
+                           .msg_controllen = sizeof ancillary};
   ssize_t got;
   do {
     got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);

@@ -89,8 +89,8 @@ static int read_strings(const struct worker *worker, struct strings *ret_strings
   size_t size = (size_t)st.st_size;
   size_t total = (size_t)task->arguments + task->variables + task->entries + task->mounts;
   char **list = calloc(total + 4, sizeof *list);
-  char *block = mmap(NULL, size + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE,
-                     worker->fds[WIRE_FD_BLOCK], 0);
+  char *block =
+      mmap(NULL, size + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE, worker->fds[WIRE_FD_BLOCK], 0);
   if (list == NULL || block == MAP_FAILED) return -ENOMEM;
   const uint32_t counts[] = {task->arguments, task->variables, task->entries, task->mounts};
   char ***starts[] = {&ret_strings->arguments, &ret_strings->variables, &ret_strings->entries,
@@ -207,7 +207,9 @@ static struct jail_worker plan_jail(const struct worker *worker, const struct ja
   for (size_t i = 0; i < worker->fd_count; i++)
     if (worker->fds[i] > highest) highest = worker->fds[i];
   return (struct jail_worker){
-      .profile = task->mounts == 0 ? JAIL_COMPUTE : task->writable == 0 ? JAIL_READ : JAIL_WRITE,
+      .profile = task->mounts == 0     ? JAIL_COMPUTE
+                 : task->writable == 0 ? JAIL_READ
+                                       : JAIL_WRITE,
       .mounts = mounts,
       .mount_count = task->mounts,
       .data_bytes = data_in_use(worker) + task->limits.memory_bytes + WORKER_HEADROOM,

@@ -12,7 +12,7 @@ struct worker_context {
   struct engine *engines[2]; /* without proposals; [1] metered */
   walls_t required;
   pid_t zygote; /* as its children see it */
-  int proc_fd; /* the host's /proc, for loading code before the jail is closed */
+  int proc_fd;  /* the host's /proc, for loading code before the jail is closed */
 };
 
 /* Do the task, report, and exit. `fds` are the task's. */

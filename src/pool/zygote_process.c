@@ -33,8 +33,8 @@ static int set_attributes(posix_spawnattr_t *attributes) {
   int rc = posix_spawnattr_setsigmask(attributes, &none);
   if (rc == 0) rc = posix_spawnattr_setsigdefault(attributes, &all);
   if (rc == 0)
-    rc = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                                  POSIX_SPAWN_SETSID);
+    rc = posix_spawnattr_setflags(
+        attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
   return rc;
 }
 
@@ -58,8 +58,10 @@ static int spawn_helper(const char *helper, int socket, pid_t *ret_pid) {
 
 static int greet(struct zygote_process *process, const struct pool_options *options,
                  struct brig_error *err) {
-  struct wire_setup setup = {.magic = WIRE_MAGIC, .version = WIRE_VERSION,
-                             .uid = options->uid, .required = options->required};
+  struct wire_setup setup = {.magic = WIRE_MAGIC,
+                             .version = WIRE_VERSION,
+                             .uid = options->uid,
+                             .required = options->required};
   size_t count = 0;
   int rc = brig__wire_send(process->socket, &setup, sizeof setup, NULL, 0, 0);
   struct pollfd answer = {.fd = process->socket, .events = POLLIN};
@@ -70,8 +72,10 @@ static int greet(struct zygote_process *process, const struct pool_options *opti
   if (rc == 0 && (process->hello.magic != WIRE_MAGIC || process->hello.version != WIRE_VERSION))
     rc = -EPROTO;
   if (rc == -EPROTO)
-    return brig__fail(err, BRIG_E_SYSTEM, "start", "%s is of another version than this library, "
-                      "which is " BRIG_VERSION, options->helper);
+    return brig__fail(err, BRIG_E_SYSTEM, "start",
+                      "%s is of another version than this library, "
+                      "which is " BRIG_VERSION,
+                      options->helper);
   if (rc < 0) return brig__fail_errno(err, -rc, "start", "the zygote did not start");
   return 0;
 }
@@ -93,8 +97,10 @@ int brig__zygote_process_start(const struct pool_options *options,
   int rc = theirs < 0 ? -errno : spawn_helper(options->helper, theirs, &process->launcher);
   if (theirs >= 0) close(theirs);
   if (rc < 0)
-    rc = brig__fail_errno(err, -rc, "start", "%s does not start (set sandbox.helper to where "
-                          "brig-helper is)", options->helper);
+    rc = brig__fail_errno(err, -rc, "start",
+                          "%s does not start (set sandbox.helper to where "
+                          "brig-helper is)",
+                          options->helper);
   else
     rc = greet(process, options, err);
   if (rc < 0)

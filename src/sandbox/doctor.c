@@ -16,8 +16,11 @@ static void prove(struct pool *pool, enum jail_wall wall, struct brig_wall *item
   struct brig_error error;
   CLEANUP_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   struct pool_call call = {
-      .task = {.magic = WIRE_MAGIC, .operation = WIRE_PROBE, .wall = (uint32_t)wall,
-               .host_pid = getpid(), .timeout_us = 5000000},
+      .task = {.magic = WIRE_MAGIC,
+               .operation = WIRE_PROBE,
+               .wall = (uint32_t)wall,
+               .host_pid = getpid(),
+               .timeout_us = 5000000},
       .fds = {-1, -1, null, null, null},
       .fd_count = WIRE_FD_COMMON,
       .cancel_fd = -1,

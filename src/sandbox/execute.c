@@ -93,8 +93,8 @@ static int get_code(struct execution *execution, struct brig_error *err) {
 
 static int prepare(struct brig_sandbox *sandbox, const struct brig_request *request,
                    struct execution *execution, struct brig_error *err) {
-  *execution = (struct execution){.sandbox = sandbox, .request = request,
-                                  .module = {.fd = -1}, .block = -1, .input = -1};
+  *execution = (struct execution){
+      .sandbox = sandbox, .request = request, .module = {.fd = -1}, .block = -1, .input = -1};
   const struct guest *guest = NULL;
   int rc = check_request(request, err);
   if (rc == 0 && request->guest != NULL) rc = brig__guest_find(request->guest, &guest, err);
@@ -122,10 +122,10 @@ static int open_input(struct execution *execution, struct brig_error *err) {
   return brig__fail_errno(err, error, "request", "standard input");
 }
 
-static int make_call(struct execution *execution, struct pool_call *call,
-                     struct brig_error *err) {
+static int make_call(struct execution *execution, struct pool_call *call, struct brig_error *err) {
   struct wire_task *task = &call->task;
-  *task = (struct wire_task){.magic = WIRE_MAGIC, .operation = WIRE_RUN,
+  *task = (struct wire_task){.magic = WIRE_MAGIC,
+                             .operation = WIRE_RUN,
                              .timeout_us = execution->limits.timeout_ms * 1000,
                              .settings = engine_settings(execution),
                              .limits = execution->limits};
@@ -148,7 +148,8 @@ static int make_call(struct execution *execution, struct pool_call *call,
 
 static int run(struct execution *execution, struct brig_result *result, uint64_t asked_us,
                struct brig_error *err) {
-  struct sink sink = {.request = execution->request, .result = result,
+  struct sink sink = {.request = execution->request,
+                      .result = result,
                       .limits = {execution->limits.stdout_bytes, execution->limits.stderr_bytes}};
   struct pool_call call = {.output = brig__sink_output, .context = &sink};
   struct pool_end end;
@@ -190,7 +191,8 @@ int brig_sandbox_prepare(struct brig_sandbox *sandbox, const struct brig_request
                          struct brig_error *err) {
   struct execution execution;
   int rc = prepare(sandbox, request, &execution, err);
-  if (rc == MODULE_STORE_CANCELLED) rc = brig__fail(err, BRIG_E_BUSY, "compile", "cancelled by the caller");
+  if (rc == MODULE_STORE_CANCELLED)
+    rc = brig__fail(err, BRIG_E_BUSY, "compile", "cancelled by the caller");
   close_execution(&execution);
   return rc;
 }

@@ -12,7 +12,8 @@
 static int too_large(size_t size, uint64_t max, struct brig_error *err) {
   return brig__fail(err, BRIG_E_TOO_LARGE, "module",
                     "the module has %zu bytes, more than the %llu that wasi.max_module_bytes "
-                    "allows", size, (unsigned long long)max);
+                    "allows",
+                    size, (unsigned long long)max);
 }
 
 /* The first eight bytes: a magic number and the version of the format. */
@@ -90,8 +91,7 @@ int brig__module_open(const struct brig_sandbox *sandbox, const struct brig_requ
                       struct module *ret_module, struct brig_error *err) {
   uint64_t max = sandbox->settings->wasi_max_module_bytes;
   *ret_module = (struct module){.fd = -1};
-  int named = (request->module != NULL) + (request->module_path != NULL) +
-              (request->guest != NULL);
+  int named = (request->module != NULL) + (request->module_path != NULL) + (request->guest != NULL);
   if (named != 1)
     return brig__fail(err, BRIG_E_INVALID, "module",
                       "a request names one of module, module_path and guest; this one %d", named);
@@ -114,7 +114,8 @@ static int copy_file(struct module *module, struct brig_error *err) {
     return brig__fail(err, BRIG_E_INTEGRITY, "module",
                       module->guest != NULL ? "%s is not what was installed: run `brig guest "
                                               "verify` and install it again"
-                                            : "%s changed while it was read", module->path);
+                                            : "%s changed while it was read",
+                      module->path);
   int fd = brig__sealed_memfd("brig-module", data, module->size);
   return fd < 0 ? brig__fail_errno(err, -fd, "module", "copying the module") : fd;
 }

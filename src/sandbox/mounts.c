@@ -187,8 +187,8 @@ static int add_configured(struct brig_sandbox *sandbox, struct mounts *mounts,
   return rc;
 }
 
-static int add_guest(struct brig_sandbox *sandbox, struct mounts *mounts,
-                     const struct guest *guest, struct brig_error *err) {
+static int add_guest(struct brig_sandbox *sandbox, struct mounts *mounts, const struct guest *guest,
+                     struct brig_error *err) {
   CLEANUP_FREE char *directory = NULL;
   int rc = 0;
   if (guest == NULL || guest->mount_count == 0) return 0;

@@ -63,7 +63,8 @@ void brig__sink_output(void *context, int stream, const void *data, size_t size)
   *dropped += size - kept;
   if (kept == 0) return;
   if (sink->request->on_output != NULL)
-    sink->request->on_output(sink->request->on_output_context, (enum brig_stream)stream, data, kept);
+    sink->request->on_output(sink->request->on_output_context, (enum brig_stream)stream, data,
+                             kept);
   if (sink->request->discard_output) return;
   if (!keep(out ? &result->stdout_data : &result->stderr_data,
             out ? &result->stdout_size : &result->stderr_size, data, kept))
@@ -125,8 +126,8 @@ static int set_ended(struct brig_result *result, const struct wire_report *repor
           (unsigned long long)limits->fuel);
       return 0;
     case ENGINE_END_MEMORY:
-      set(result, BRIG_OUTCOME_MEMORY, "out of memory: %.*s",
-          (int)sizeof report->ended.message - 1, report->ended.message);
+      set(result, BRIG_OUTCOME_MEMORY, "out of memory: %.*s", (int)sizeof report->ended.message - 1,
+          report->ended.message);
       return 0;
     case ENGINE_END_REFUSED:
     default:

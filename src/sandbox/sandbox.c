@@ -8,8 +8,8 @@
 #include "base/fd.h"
 
 int brig__strings_take(struct strings *strings, char *text) {
-  char **items = text == NULL ? NULL
-                              : realloc(strings->items, (strings->count + 2) * sizeof *items);
+  char **items =
+      text == NULL ? NULL : realloc(strings->items, (strings->count + 2) * sizeof *items);
   if (items == NULL) {
     free(text);
     return -ENOMEM;
@@ -88,8 +88,7 @@ static int start(struct brig_sandbox *sandbox, struct brig_error *err) {
   CLEANUP_FREE char *helper = NULL;
   CLEANUP_FREE char *cache = NULL;
   int rc = brig__config_check(sandbox->config, err);
-  if (rc == 0)
-    rc = brig__config_guests_directory(sandbox->config, &sandbox->guests_directory, err);
+  if (rc == 0) rc = brig__config_guests_directory(sandbox->config, &sandbox->guests_directory, err);
   if (rc == 0) rc = brig__config_cache_directory(sandbox->config, &cache, err);
   if (rc == 0) rc = brig__mounts_find_reserved(sandbox, err);
   if (rc == 0) rc = brig__mounts_check_configured(sandbox, err);

@@ -25,7 +25,7 @@ struct brig_sandbox {
   const struct brig_settings *settings;
   struct limit_policy limits;
   char *guests_directory;
-  struct strings reserved; /* directories of Brig's own, canonical */
+  struct strings reserved;  /* directories of Brig's own, canonical */
   size_t reserved_writable; /* the first so many may hold no mount at all */
   struct strings notices;
   struct pool *pool;
@@ -56,8 +56,7 @@ struct mounts {
 };
 /* Opens nothing that it does not also close: brig__mounts_close() after either end. */
 int brig__mounts_open(struct brig_sandbox *sandbox, const struct brig_request *request,
-                      const struct guest *guest, struct mounts *ret_mounts,
-                      struct brig_error *err);
+                      const struct guest *guest, struct mounts *ret_mounts, struct brig_error *err);
 void brig__mounts_close(struct mounts *mounts);
 
 /* At start: the configured paths, warnings into the sandbox's notices. */

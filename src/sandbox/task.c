@@ -92,7 +92,8 @@ int brig__task_block(const struct brig_request *request, const struct module *mo
   if (block.error == -E2BIG)
     return brig__fail(err, BRIG_E_INVALID, "request",
                       "arguments and environment have more than %llu MiB; give large input on "
-                      "standard input", (unsigned long long)(BLOCK_MAX >> 20));
+                      "standard input",
+                      (unsigned long long)(BLOCK_MAX >> 20));
   int fd = block.error < 0 ? block.error : brig__sealed_memfd("brig-task", data, block.size);
   return fd < 0 ? brig__fail_errno(err, -fd, "request", "the worker's arguments") : fd;
 }

@@ -1,12 +1,12 @@
 #include "wasi/context.h"
 
-#define u(n) (uint32_t)args[n]
+#define u(n) (uint32_t) args[n]
 #define U(n) args[n]
-#define X(name, params, ...)                                                                  \
-  static uint32_t call_##name(struct wasi *wasi, const struct wasi_view *view,                \
-                              const uint64_t *args) {                                         \
-    (void)args;                                                                               \
-    return brig__wasi_##name(wasi, view, ##__VA_ARGS__);                                      \
+#define X(name, params, ...)                                                   \
+  static uint32_t call_##name(struct wasi *wasi, const struct wasi_view *view, \
+                              const uint64_t *args) {                          \
+    (void)args;                                                                \
+    return brig__wasi_##name(wasi, view, ##__VA_ARGS__);                       \
   }
 #include "wasi/preview1.def"
 #undef X

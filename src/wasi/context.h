@@ -41,9 +41,9 @@ wasi_errno brig__wasi_times(uint64_t atim, uint64_t mtim, uint32_t flags,
                             struct timespec ret_times[2]);
 
 /* Leave with the error, if it is one. */
-#define TRY(expression)                              \
-  do {                                               \
-    wasi_errno try_error = (expression);             \
+#define TRY(expression)                               \
+  do {                                                \
+    wasi_errno try_error = (expression);              \
     if (try_error != WASI_ESUCCESS) return try_error; \
   } while (0)
 

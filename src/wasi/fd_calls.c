@@ -32,8 +32,7 @@ uint32_t brig__wasi_fd_advise(struct wasi *wasi, const struct wasi_view *view, u
   TRY(brig__fd_get(&wasi->fds, fd, WASI_RIGHT_FD_ADVISE, &entry));
   if (advice >= sizeof advices / sizeof *advices || offset > INT64_MAX || size > INT64_MAX)
     return WASI_EINVAL;
-  return brig__wasi_errno(
-      posix_fadvise(entry->host, (off_t)offset, (off_t)size, advices[advice]));
+  return brig__wasi_errno(posix_fadvise(entry->host, (off_t)offset, (off_t)size, advices[advice]));
 }
 
 /* A file, for a call that changes its size. */
@@ -138,8 +137,7 @@ uint32_t brig__wasi_fd_fdstat_set_rights(struct wasi *wasi, const struct wasi_vi
   struct fd_entry *entry;
   (void)view;
   TRY(brig__fd_get(&wasi->fds, fd, 0, &entry));
-  if ((base & ~entry->base) != 0 || (inheriting & ~entry->inheriting) != 0)
-    return WASI_ENOTCAPABLE;
+  if ((base & ~entry->base) != 0 || (inheriting & ~entry->inheriting) != 0) return WASI_ENOTCAPABLE;
   entry->base = base;
   entry->inheriting = inheriting;
   return WASI_ESUCCESS;

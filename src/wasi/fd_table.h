@@ -14,14 +14,14 @@ struct dir_buffer; /* dir.c: entries read ahead */
 struct fd_entry {
   enum fd_kind kind;
   enum wasi_filetype filetype;
-  int host;            /* the host's descriptor */
-  bool lent;           /* not ours to close */
-  bool read_only;      /* of a read-only mount: nothing may change through it */
-  uint16_t flags;      /* WASI_FDFLAG_... */
-  uint32_t mount;      /* which mount it is of; directories and files */
+  int host;       /* the host's descriptor */
+  bool lent;      /* not ours to close */
+  bool read_only; /* of a read-only mount: nothing may change through it */
+  uint16_t flags; /* WASI_FDFLAG_... */
+  uint32_t mount; /* which mount it is of; directories and files */
   wasi_rights base, inheriting;
-  char *preopen;       /* its name, if it is a preopened directory */
-  int listing;         /* directories: a second descriptor to list by, or -1 */
+  char *preopen; /* its name, if it is a preopened directory */
+  int listing;   /* directories: a second descriptor to list by, or -1 */
   struct dir_buffer *entries;
 };
 

@@ -17,7 +17,7 @@ wasi_errno brig__mem_load(const struct wasi_view *view, uint32_t address, void *
 }
 
 wasi_errno brig__mem_store(const struct wasi_view *view, uint32_t address, const void *from,
-                             size_t size) {
+                           size_t size) {
   void *to = brig__mem_range(view, address, size);
   if (to == NULL) return WASI_EFAULT;
   memcpy(to, from, size);
@@ -45,7 +45,7 @@ static wasi_errno add_iovec(const struct wasi_view *view, const struct wasi_iove
 }
 
 wasi_errno brig__mem_iovecs(const struct wasi_view *view, uint32_t address, uint32_t count,
-                              struct guest_iovecs *ret_iovecs) {
+                            struct guest_iovecs *ret_iovecs) {
   ret_iovecs->count = 0;
   ret_iovecs->total = 0;
   if (count > GUEST_IOVECS_MAX) return WASI_EINVAL;
@@ -76,7 +76,7 @@ static size_t sequence(const uint8_t *at, size_t left) {
 }
 
 wasi_errno brig__mem_path(const struct wasi_view *view, uint32_t address, uint32_t size,
-                            char ret_path[GUEST_PATH_MAX]) {
+                          char ret_path[GUEST_PATH_MAX]) {
   const uint8_t *path = brig__mem_range(view, address, size);
   if (path == NULL) return WASI_EFAULT;
   if (size >= GUEST_PATH_MAX) return WASI_ENAMETOOLONG;

@@ -14,7 +14,7 @@ void *brig__mem_range(const struct wasi_view *view, uint32_t address, uint64_t s
 /* Copy in and out. WASI_EFAULT beyond memory. */
 wasi_errno brig__mem_load(const struct wasi_view *view, uint32_t address, void *to, size_t size);
 wasi_errno brig__mem_store(const struct wasi_view *view, uint32_t address, const void *from,
-                             size_t size);
+                           size_t size);
 wasi_errno brig__mem_store_u32(const struct wasi_view *view, uint32_t address, uint32_t value);
 wasi_errno brig__mem_store_u64(const struct wasi_view *view, uint32_t address, uint64_t value);
 
@@ -29,12 +29,12 @@ struct guest_iovecs {
 };
 /* WASI_EINVAL for more than 1024 of them, as IOV_MAX has it. */
 wasi_errno brig__mem_iovecs(const struct wasi_view *view, uint32_t address, uint32_t count,
-                              struct guest_iovecs *ret_iovecs);
+                            struct guest_iovecs *ret_iovecs);
 
 /* A path as a string: WASI_ENAMETOOLONG, WASI_EILSEQ if it is not UTF-8,
  * WASI_EINVAL with a 0 byte in it. */
 #define GUEST_PATH_MAX 4096
 wasi_errno brig__mem_path(const struct wasi_view *view, uint32_t address, uint32_t size,
-                            char ret_path[GUEST_PATH_MAX]);
+                          char ret_path[GUEST_PATH_MAX]);
 
 #endif

@@ -32,9 +32,7 @@ int brig__path_locate(const struct fd_entry *directory, const char *path, bool f
   return brig__path_open(directory, path, O_PATH | (follow ? 0 : O_NOFOLLOW));
 }
 
-static bool is_dots(const char *name) {
-  return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
+static bool is_dots(const char *name) { return strcmp(name, ".") == 0 || strcmp(name, "..") == 0; }
 
 /* "." and ".." name what other names name too; only that they exist, and inside,
  * is learnt here. */

@@ -17,16 +17,15 @@ int brig__path_open(const struct fd_entry *directory, const char *path, int flag
 int brig__path_locate(const struct fd_entry *directory, const char *path, bool follow);
 
 struct path_leaf {
-  int parent;      /* a descriptor, */
-  bool lent;       /* which may be the directory's own */
-  bool slash;      /* a slash followed: it must be a directory */
-  bool dots;       /* it is "." or ".." (and does not lead out) */
+  int parent; /* a descriptor, */
+  bool lent;  /* which may be the directory's own */
+  bool slash; /* a slash followed: it must be a directory */
+  bool dots;  /* it is "." or ".." (and does not lead out) */
   char name[256];
 };
 
 /* The parent, opened, and the last component. 0 or -errno. */
-int brig__path_leaf(const struct fd_entry *directory, const char *path,
-                    struct path_leaf *ret_leaf);
+int brig__path_leaf(const struct fd_entry *directory, const char *path, struct path_leaf *ret_leaf);
 void brig__path_leaf_close(struct path_leaf *leaf);
 #define CLEANUP_LEAF __attribute__((cleanup(brig__path_leaf_close)))
 

@@ -52,8 +52,7 @@ static wasi_errno locate(const struct wasi_view *view, const struct fd_entry *di
 }
 
 uint32_t brig__wasi_path_filestat_get(struct wasi *wasi, const struct wasi_view *view, uint32_t fd,
-                                      uint32_t lookup, uint32_t path, uint32_t size,
-                                      uint32_t ret) {
+                                      uint32_t lookup, uint32_t path, uint32_t size, uint32_t ret) {
   CLEANUP_FD int found = -1;
   struct fd_entry *directory;
   struct stat st;

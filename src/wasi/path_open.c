@@ -16,7 +16,7 @@ struct opening {
   int flags; /* open(2)'s */
 };
 
-#define CHANGES_CONTENT                                                           \
+#define CHANGES_CONTENT \
   ((wasi_rights)(WASI_RIGHT_FD_WRITE | WASI_RIGHT_FD_ALLOCATE | WASI_RIGHT_FD_FILESTAT_SET_SIZE))
 
 static bool writes(const struct opening *opening) {
@@ -108,8 +108,8 @@ static wasi_errno adopt(struct opening *opening, int opened, uint32_t *ret_fd) {
 uint32_t brig__wasi_path_open(struct wasi *wasi, const struct wasi_view *view, uint32_t fd,
                               uint32_t lookup, uint32_t path, uint32_t path_size, uint32_t oflags,
                               uint64_t base, uint64_t inheriting, uint32_t fdflags, uint32_t ret) {
-  struct opening opening = {.wasi = wasi, .oflags = oflags, .fdflags = fdflags,
-                            .base = base, .inheriting = inheriting};
+  struct opening opening = {
+      .wasi = wasi, .oflags = oflags, .fdflags = fdflags, .base = base, .inheriting = inheriting};
   struct fd_entry *directory;
   uint32_t new_fd;
   TRY(brig__mem_path(view, path, path_size, opening.path));

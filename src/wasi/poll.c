@@ -10,10 +10,10 @@
 struct waiting {
   uint32_t count;
   struct wasi_subscription subscriptions[SUBSCRIPTIONS_MAX];
-  wasi_errno errors[SUBSCRIPTIONS_MAX];   /* known before any waiting */
-  uint64_t deadlines[SUBSCRIPTIONS_MAX];  /* CLOCK_MONOTONIC, for clocks */
-  struct pollfd fds[SUBSCRIPTIONS_MAX];   /* fd -1: not a stream */
-  bool ready[SUBSCRIPTIONS_MAX];          /* a file: always */
+  wasi_errno errors[SUBSCRIPTIONS_MAX];  /* known before any waiting */
+  uint64_t deadlines[SUBSCRIPTIONS_MAX]; /* CLOCK_MONOTONIC, for clocks */
+  struct pollfd fds[SUBSCRIPTIONS_MAX];  /* fd -1: not a stream */
+  bool ready[SUBSCRIPTIONS_MAX];         /* a file: always */
   bool at_once;
   uint64_t next_deadline;
 };
@@ -128,8 +128,7 @@ uint32_t brig__wasi_poll_oneoff(struct wasi *wasi, const struct wasi_view *view,
   if (brig__mem_range(view, out, count * sizeof(struct wasi_event)) == NULL ||
       brig__mem_range(view, ret, sizeof stored) == NULL)
     return WASI_EFAULT;
-  TRY(brig__mem_load(view, in, waiting.subscriptions,
-                       count * sizeof(struct wasi_subscription)));
+  TRY(brig__mem_load(view, in, waiting.subscriptions, count * sizeof(struct wasi_subscription)));
   waiting.count = count;
   plan(wasi, &waiting);
   while (stored == 0) {

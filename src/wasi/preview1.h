@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* clang-format off */
+
 /* X(NAME, value, host errno; 0: none means it). The order is witx's. */
 #define WASI_ERRNO_LIST(X)                                                                  \
   X(SUCCESS, 0, 0) X(2BIG, 1, E2BIG) X(ACCES, 2, EACCES) X(ADDRINUSE, 3, EADDRINUSE)        \
@@ -117,6 +119,8 @@ struct wasi_subscription {
 };
 struct wasi_event { uint64_t userdata; uint16_t error; uint8_t type, pad[5];
                     uint64_t nbytes; uint16_t flags; uint8_t pad2[6]; };
+
+/* clang-format on */
 
 _Static_assert(sizeof(struct wasi_iovec) == 8, "witx: iovec");
 _Static_assert(sizeof(struct wasi_prestat) == 8, "witx: prestat");

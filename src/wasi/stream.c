@@ -41,8 +41,8 @@ static ssize_t write_at(const struct fd_entry *entry, const struct guest_iovecs 
 
 /* Checks that reading and writing share; `offset` is NULL for the current one. */
 static wasi_errno begin(struct wasi *wasi, const struct wasi_view *view, uint32_t fd,
-                        wasi_rights right, uint32_t iovecs, uint32_t count,
-                        const uint64_t *offset, uint32_t ret, struct fd_entry **ret_entry,
+                        wasi_rights right, uint32_t iovecs, uint32_t count, const uint64_t *offset,
+                        uint32_t ret, struct fd_entry **ret_entry,
                         struct guest_iovecs *ret_buffers) {
   TRY(brig__fd_get(&wasi->fds, fd, 0, ret_entry));
   if ((*ret_entry)->kind == FD_DIRECTORY) return WASI_EISDIR;
@@ -113,8 +113,7 @@ static wasi_errno write_file(struct wasi *wasi, const struct wasi_view *view,
 }
 
 static uint32_t write_call(struct wasi *wasi, const struct wasi_view *view, uint32_t fd,
-                           uint32_t iovecs, uint32_t count, const uint64_t *offset,
-                           uint32_t ret) {
+                           uint32_t iovecs, uint32_t count, const uint64_t *offset, uint32_t ret) {
   wasi_rights rights = WASI_RIGHT_FD_WRITE | (offset != NULL ? WASI_RIGHT_FD_SEEK : 0);
   struct guest_iovecs buffers;
   struct fd_entry *entry;

@@ -27,8 +27,8 @@ struct wasi_mount {
 };
 
 struct wasi_options {
-  char *const *argv; /* NULL-terminated; copied */
-  char *const *env;  /* NULL-terminated "NAME=value"; copied */
+  char *const *argv;                  /* NULL-terminated; copied */
+  char *const *env;                   /* NULL-terminated "NAME=value"; copied */
   int stdin_fd, stdout_fd, stderr_fd; /* stay the caller's */
   const struct wasi_mount *mounts;    /* become descriptors 3, 4, ... */
   size_t mount_count;
@@ -58,7 +58,7 @@ struct wasi_call {
   uint32_t (*invoke)(struct wasi *wasi, const struct wasi_view *view, const uint64_t *args);
 };
 
-#define WASI_MODULE "wasi_snapshot_preview1"
+#define WASI_MODULE     "wasi_snapshot_preview1"
 #define WASI_MAX_PARAMS 9
 
 /* All of preview 1, generated from preview1.def. */

@@ -70,8 +70,9 @@ static void defaults_are_those_of_the_replaced_system(void **state) {
 }
 
 static void the_file_the_environment_and_flags_override_in_that_order(void **state) {
-  struct brig_config *config = load("wasi:\n  memory_limit_bytes: 512M\n  max_fuel: 7\n"
-                                    "  execution_timeout_secs: 1.5\n  allowed_paths: []\n");
+  struct brig_config *config = load(
+      "wasi:\n  memory_limit_bytes: 512M\n  max_fuel: 7\n"
+      "  execution_timeout_secs: 1.5\n  allowed_paths: []\n");
   const struct brig_settings *settings = brig__config_settings(config);
   (void)state;
   assert_int_equal(settings->wasi_memory_limit_bytes, 512 << 20);
@@ -90,7 +91,8 @@ static void the_file_the_environment_and_flags_override_in_that_order(void **sta
 }
 
 static void sections_of_others_are_one_notice(void **state) {
-  struct brig_config *config = load("llm: {a: [1, {b: c}]}\nfsm: 3\nmemory: ~\nwasi: {max_fuel: 5}\n");
+  struct brig_config *config =
+      load("llm: {a: [1, {b: c}]}\nfsm: 3\nmemory: ~\nwasi: {max_fuel: 5}\n");
   (void)state;
   const char *notice = brig_config_notice(config, 0);
   assert_non_null(strstr(notice, "llm"));

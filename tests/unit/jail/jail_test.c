@@ -39,9 +39,12 @@ static int teardown(void **state) {
 /* Do it in a jailed child: its exit status, or minus the signal it died of. */
 static int in_jail(enum jail_profile profile, bool read_write, int (*act)(long), long argument) {
   struct jail_mount mount = {granted, read_write};
-  struct jail_worker worker = {.profile = profile, .mounts = &mount,
+  struct jail_worker worker = {.profile = profile,
+                               .mounts = &mount,
                                .mount_count = profile == JAIL_COMPUTE ? 0 : 1,
-                               .data_bytes = 256 << 20, .file_bytes = 4096, .open_files = 64,
+                               .data_bytes = 256 << 20,
+                               .file_bytes = 4096,
+                               .open_files = 64,
                                .cpu_seconds = 5};
   int status;
   pid_t child = fork();
@@ -60,17 +63,76 @@ static int call(long number) {
 
 static void system_calls_that_no_run_needs_kill_the_process(void **state) {
   static const long numbers[] = {
-      SYS_execve, SYS_execveat, SYS_fork, SYS_vfork, SYS_clone, SYS_clone3, SYS_socket,
-      SYS_socketpair, SYS_connect, SYS_bind, SYS_sendmsg, SYS_recvmsg, SYS_open, SYS_openat,
-      SYS_creat, SYS_ioctl, SYS_prctl, SYS_kill, SYS_tgkill, SYS_tkill, SYS_ptrace,
-      SYS_process_vm_readv, SYS_process_vm_writev, SYS_io_uring_setup, SYS_userfaultfd, SYS_bpf,
-      SYS_memfd_create, SYS_mount, SYS_umount2, SYS_setns, SYS_unshare, SYS_keyctl, SYS_pidfd_open,
-      SYS_pidfd_getfd, SYS_chdir, SYS_fchdir, SYS_chroot, SYS_chmod, SYS_fchmodat, SYS_chown,
-      SYS_fchownat, SYS_link, SYS_symlink, SYS_rename, SYS_unlink, SYS_mknodat, SYS_dup, SYS_dup2,
-      SYS_dup3, SYS_setuid, SYS_setresuid, SYS_capset, SYS_setrlimit, SYS_prlimit64, SYS_shmget,
-      SYS_msgget, SYS_semget, SYS_inotify_init1, SYS_perf_event_open, SYS_personality,
-      SYS_sysinfo, SYS_getppid, SYS_sched_setaffinity, SYS_setitimer, SYS_timer_create,
-      SYS_name_to_handle_at, SYS_open_by_handle_at, SYS_seccomp, SYS_reboot, SYS_init_module,
+      SYS_execve,
+      SYS_execveat,
+      SYS_fork,
+      SYS_vfork,
+      SYS_clone,
+      SYS_clone3,
+      SYS_socket,
+      SYS_socketpair,
+      SYS_connect,
+      SYS_bind,
+      SYS_sendmsg,
+      SYS_recvmsg,
+      SYS_open,
+      SYS_openat,
+      SYS_creat,
+      SYS_ioctl,
+      SYS_prctl,
+      SYS_kill,
+      SYS_tgkill,
+      SYS_tkill,
+      SYS_ptrace,
+      SYS_process_vm_readv,
+      SYS_process_vm_writev,
+      SYS_io_uring_setup,
+      SYS_userfaultfd,
+      SYS_bpf,
+      SYS_memfd_create,
+      SYS_mount,
+      SYS_umount2,
+      SYS_setns,
+      SYS_unshare,
+      SYS_keyctl,
+      SYS_pidfd_open,
+      SYS_pidfd_getfd,
+      SYS_chdir,
+      SYS_fchdir,
+      SYS_chroot,
+      SYS_chmod,
+      SYS_fchmodat,
+      SYS_chown,
+      SYS_fchownat,
+      SYS_link,
+      SYS_symlink,
+      SYS_rename,
+      SYS_unlink,
+      SYS_mknodat,
+      SYS_dup,
+      SYS_dup2,
+      SYS_dup3,
+      SYS_setuid,
+      SYS_setresuid,
+      SYS_capset,
+      SYS_setrlimit,
+      SYS_prlimit64,
+      SYS_shmget,
+      SYS_msgget,
+      SYS_semget,
+      SYS_inotify_init1,
+      SYS_perf_event_open,
+      SYS_personality,
+      SYS_sysinfo,
+      SYS_getppid,
+      SYS_sched_setaffinity,
+      SYS_setitimer,
+      SYS_timer_create,
+      SYS_name_to_handle_at,
+      SYS_open_by_handle_at,
+      SYS_seccomp,
+      SYS_reboot,
+      SYS_init_module,
   };
   (void)state;
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
@@ -80,9 +142,9 @@ static void system_calls_that_no_run_needs_kill_the_process(void **state) {
 }
 
 static void writing_calls_are_only_for_those_who_may_write(void **state) {
-  static const long numbers[] = {SYS_pwrite64, SYS_mkdirat, SYS_unlinkat, SYS_renameat2,
-                                 SYS_linkat, SYS_symlinkat, SYS_utimensat, SYS_ftruncate,
-                                 SYS_fallocate};
+  static const long numbers[] = {SYS_pwrite64,  SYS_mkdirat,   SYS_unlinkat,
+                                 SYS_renameat2, SYS_linkat,    SYS_symlinkat,
+                                 SYS_utimensat, SYS_ftruncate, SYS_fallocate};
   (void)state;
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
     assert_int_equal(in_jail(JAIL_COMPUTE, false, call, numbers[i]), -SIGSYS);
@@ -134,7 +196,8 @@ static void no_memory_becomes_executable_but_the_compilers(void **state) {
 }
 
 static int take_memory(long bytes) {
-  void *area = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void *area =
+      mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return area == MAP_FAILED ? errno : 0;
 }
 

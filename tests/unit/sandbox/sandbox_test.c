@@ -160,8 +160,7 @@ static void permissions_are_checked_before_anything_else(void **state) {
     request.mounts = mounts[i];
     request.mount_count = 1;
     assert_int_equal(brig_sandbox_execute(sandbox, &request, &result, &err), BRIG_E_PERMISSION);
-    assert_int_equal(brig_sandbox_validate_permissions(sandbox, &request, &err),
-                     BRIG_E_PERMISSION);
+    assert_int_equal(brig_sandbox_validate_permissions(sandbox, &request, &err), BRIG_E_PERMISSION);
     assert_string_equal(err.stage, "permissions");
   }
 }

@@ -53,6 +53,8 @@ static void no_argument_of_any_call_makes_us_fail(void **state) {
   }
 }
 
+/* clang-format off */
+
 /* The address of every result, argument by argument: X(call, which, arguments). */
 #define RESULTS(X)                                                              \
   X(args_get, 0, 0, DATA_AT) X(args_get, 1, OUT_AT, 0)                          \
@@ -71,6 +73,8 @@ static void no_argument_of_any_call_makes_us_fail(void **state) {
   X(path_symlink, 0, 0, 4, RW_FD, PATH_AT, 4) X(path_symlink, 3, PATH_AT, 4, RW_FD, 0, 4) \
   X(poll_oneoff, 0, 0, OUT_AT, 1, IOV_AT) X(poll_oneoff, 1, DATA_AT, 0, 1, IOV_AT) \
   X(random_get, 0, 0, 8)
+
+/* clang-format on */
 
 static void an_address_beyond_memory_is_a_fault(void **state) {
   static const struct {

@@ -287,7 +287,8 @@ static void times_are_set_as_asked_and_flags_may_not_contradict(void **state) {
   errno_is(CALL(path_filestat_get, RW_FD, 0, PATH_AT, size, OUT_AT), WASI_ESUCCESS);
   assert_int_equal(u64_at(OUT_AT + 48), when);
   errno_is(CALL(path_filestat_set_times, RW_FD, 0, PATH_AT, size, 0, 0,
-                WASI_FSTFLAG_MTIM | WASI_FSTFLAG_MTIM_NOW), WASI_EINVAL);
+                WASI_FSTFLAG_MTIM | WASI_FSTFLAG_MTIM_NOW),
+           WASI_EINVAL);
   uint32_t fd = must_open("file", 0, ALL_FILE_RIGHTS);
   errno_is(CALL(fd_filestat_set_times, fd, 0, 0, WASI_FSTFLAG_ATIM | WASI_FSTFLAG_ATIM_NOW),
            WASI_EINVAL);

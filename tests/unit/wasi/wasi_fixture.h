@@ -71,7 +71,7 @@ static inline void put_iovec(uint32_t buffer, uint32_t size) {
 
 /* Open in the read-write directory: the errno, the descriptor at OUT_AT. */
 static inline uint32_t open_at(uint32_t fd, const char *path, uint32_t lookup, uint32_t oflags,
-                        uint64_t rights, uint32_t fdflags) {
+                               uint64_t rights, uint32_t fdflags) {
   uint32_t size = put(PATH_AT, path);
   return CALL(path_open, fd, lookup, PATH_AT, size, oflags, rights, rights, fdflags, OUT_AT);
 }
@@ -115,10 +115,16 @@ static int open_fixture_with(uint64_t bytes, uint64_t files) {
   if (pipe(fixture.input) < 0 || pipe(fixture.output) < 0) return -1;
   const struct wasi_mount mounts[] = {{fixture.mounts[0], "/ro", false},
                                       {fixture.mounts[1], "/rw", true}};
-  struct wasi_options options = {.argv = argv, .env = env, .stdin_fd = fixture.input[0],
-                                 .stdout_fd = fixture.output[1], .stderr_fd = fixture.output[1],
-                                 .mounts = mounts, .mount_count = 2, .quota_bytes = bytes,
-                                 .quota_files = files, .open_files = 64};
+  struct wasi_options options = {.argv = argv,
+                                 .env = env,
+                                 .stdin_fd = fixture.input[0],
+                                 .stdout_fd = fixture.output[1],
+                                 .stderr_fd = fixture.output[1],
+                                 .mounts = mounts,
+                                 .mount_count = 2,
+                                 .quota_bytes = bytes,
+                                 .quota_files = files,
+                                 .open_files = 64};
   fixture.view = (struct wasi_view){calloc(1, MEMORY_SIZE), MEMORY_SIZE};
   return brig__wasi_create(&options, &fixture.wasi);
 }
