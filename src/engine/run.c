@@ -176,8 +176,10 @@ static void find_memory(struct running *running, const wasmtime_instance_t *inst
   }
 }
 
-static void call_export(struct running *running, const wasmtime_instance_t *instance,
-                        const char *name) {
+/* Its one result, if it has one, is an exit status: a reactor's `run` returns it
+ * where a command's `_start` would call proc_exit. */
+static uint32_t call_export(struct running *running, const wasmtime_instance_t *instance,
+                            const char *name) {
   wasmtime_extern_t item;
   struct engine_end refused = {.kind = ENGINE_END_REFUSED};
   if (!wasmtime_instance_export_get(context_of(running), instance, name, strlen(name), &item) ||
@@ -185,10 +187,15 @@ static void call_export(struct running *running, const wasmtime_instance_t *inst
     strcpy(refused.message, "the module does not export its entry as a function");
     finish(running, &refused);
   }
+  wasm_functype_t *type = wasmtime_func_type(context_of(running), &item.of.func);
+  size_t results = wasm_functype_results(type)->size;
+  wasm_functype_delete(type);
+  wasmtime_val_t result = {.kind = WASMTIME_I32};
   wasm_trap_t *trap = NULL;
-  wasmtime_error_t *error =
-      wasmtime_func_call(context_of(running), &item.of.func, NULL, 0, NULL, 0, &trap);
+  wasmtime_error_t *error = wasmtime_func_call(context_of(running), &item.of.func, NULL, 0, &result,
+                                               results == 1 ? 1 : 0, &trap);
   check(running, error, trap);
+  return results == 1 && result.kind == WASMTIME_I32 ? (uint32_t)result.of.i32 : 0;
 }
 
 void brig__engine_run(struct engine_module *module, const struct engine_run *run) {
@@ -197,8 +204,8 @@ void brig__engine_run(struct engine_module *module, const struct engine_run *run
   open_store(&running);
   instantiate(&running, &instance);
   find_memory(&running, &instance);
-  for (const char *const *name = run->entry; *name != NULL; name++)
-    call_export(&running, &instance, *name);
   struct engine_end end = {.kind = ENGINE_END_EXITED};
+  for (const char *const *name = run->entry; *name != NULL; name++)
+    end.exit_code = call_export(&running, &instance, *name);
   finish(&running, &end);
 }

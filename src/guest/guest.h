@@ -39,6 +39,7 @@ struct guest {
   const struct guest_mount *mounts; /* `host` relative to the installed directory */
   size_t mount_count;
   unsigned proposals;                /* BRIG_PROPOSAL bits: base/proposal.h */
+  uint64_t table_elements; /* what it needs at least, or 0 */
   struct brig_digest archive_digest; /* of the package, as its registry's client saves it */
   const struct guest_file *files;    /* what is taken from it */
   size_t file_count;

@@ -129,6 +129,11 @@ static unsigned read_proposals(struct reader *reader, yaml_node_t *row) {
   return bits;
 }
 
+static uint64_t number(struct reader *reader, yaml_node_t *row, const char *key) {
+  yaml_node_t *item = find(reader, row, key);
+  return item == NULL ? 0 : strtoull(borrow(reader, item), NULL, 10);
+}
+
 static void read_row(struct reader *reader, yaml_node_t *row, struct guest *guest) {
   guest->name = text(reader, row, "name");
   guest->version = text(reader, row, "version");
@@ -146,6 +151,7 @@ static void read_row(struct reader *reader, yaml_node_t *row, struct guest *gues
   guest->entry = texts(reader, row, "entry");
   guest->code_flag = texts(reader, row, "code_flag");
   guest->proposals = read_proposals(reader, row);
+  guest->table_elements = number(reader, row, "table_elements");
   read_files(reader, row, guest);
   read_mounts(reader, row, guest);
 }

@@ -103,6 +103,9 @@ static int prepare(struct brig_sandbox *sandbox, const struct brig_request *requ
   if (rc == 0)
     rc = brig__limits_merge(&sandbox->limits, &request->limits, guest != NULL, &execution->limits,
                             err);
+  /* The manifest is the operator's word, as the limits are. */
+  if (guest != NULL && guest->table_elements > execution->limits.table_elements)
+    execution->limits.table_elements = guest->table_elements;
   if (rc == 0) rc = get_code(execution, err);
   if (rc == 0) rc = check_facts(execution, err);
   return rc;
