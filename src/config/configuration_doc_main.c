@@ -1,50 +1,168 @@
-/* Prints docs/configuration.md from the table of keys. */
+/* Prints docs/configuration.md, from the table of keys. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
 #include "config/internal.h"
 
-static void print_intro(void) {
-  puts(
-      "# Configuration\n\n"
-      "<!-- Made by `make docs` from src/config/keys.def: change that. -->\n\n"
-      "Values come, each overriding the one before it, from the defaults below, from a YAML file,\n"
-      "from environment variables, and from command-line flags. The file is the one that\n"
-      "`AGENT_CONFIG_PATH` names, else `/app/config/agent.yaml`, else there is none.\n"
-      "`brig config` prints what is in force and where each value came from.\n\n"
-      "Sections that are not Brig's are ignored with one notice. In Brig's own, an unknown key, a\n"
-      "wrong type or a value out of bounds is an error that names the file, the line and the key.\n"
-      "Sizes are in bytes, or end in K, M or G (powers of 1024).\n");
+static const char introduction[] =
+    "# Configuration\n"
+    "\n"
+    "<!-- Generated from src/config/keys.def. Change it there. -->\n"
+    "\n"
+    "Brig runs with no configuration at all: every key has a default, and the defaults are safe.\n"
+    "\n"
+    "## Where a value comes from\n"
+    "\n"
+    "Later places win over earlier ones:\n"
+    "\n"
+    "1. the built-in default;\n"
+    "2. the configuration file: the one given on the command line or to `brig_config_load()`,\n"
+    "   else the one that `AGENT_CONFIG_PATH` names, else `/app/config/agent.yaml` if there is\n"
+    "   one. A file that was named must exist;\n"
+    "3. the environment variable in the tables below;\n"
+    "4. the command line's flag, or `brig_config_set()`.\n"
+    "\n"
+    "A request may then ask for other limits than the ones in section `wasi`, up to those in\n"
+    "section `ceiling`. `wasi.instances`, `wasi.tables`, `wasi.memories` and `wasi.open_files`\n"
+    "are their own ceilings: a request may only ask for less.\n"
+    "\n"
+    "## How it is read\n"
+    "\n"
+    "Brig does not start on a configuration that it does not fully understand. An unknown key in\n"
+    "one of the sections below, a value of another type or out of bounds, a key or section given\n"
+    "twice, a second document, a tab that indents and a default above its ceiling are errors,\n"
+    "which name the file, line and key. Sections that are not listed here belong to other\n"
+    "programs: they are passed over, and named in one notice. The file is UTF-8 YAML of at most\n"
+    "1 MiB; anchors may be used in other programs' sections, but an alias is no value here.\n"
+    "\n"
+    "| type | written as |\n"
+    "| --- | --- |\n"
+    "| number | a whole number: `1000000` |\n"
+    "| size | bytes, or a whole number with `K`, `M` or `G` (powers of 1024; `KB` and `KiB` mean "
+    "the same): `268435456`, `256M` |\n"
+    "| seconds | with up to three decimals: `30`, `0.25` |\n"
+    "| truth | `true` or `false`, also `yes`, `no`, `on`, `off` |\n"
+    "| string | text without control characters |\n"
+    "| path | an absolute path |\n"
+    "| list | a YAML list of strings, `[\"/data\", \"/srv\"]`; in a flag, with commas: "
+    "`/data,/srv` |\n"
+    "\n"
+    "An environment variable that is set but empty is an error: unset it for the default.\n";
+
+static const char ending[] =
+    "\n"
+    "## The usual places\n"
+    "\n"
+    "A directory that is left empty is, in this order:\n"
+    "\n"
+    "| key | under systemd | with XDG variables | else |\n"
+    "| --- | --- | --- | --- |\n"
+    "| `cache.directory` | `$CACHE_DIRECTORY` | `$XDG_CACHE_HOME/brig` | `~/.cache/brig` |\n"
+    "| `guests.directory` | `$STATE_DIRECTORY/guests` | `$XDG_DATA_HOME/brig/guests` | "
+    "`~/.local/share/brig/guests` |\n"
+    "| `session.workspaces_directory` | `$STATE_DIRECTORY/workspaces` | "
+    "`$XDG_STATE_HOME/brig/workspaces` | `~/.local/state/brig/workspaces` |\n"
+    "\n"
+    "Without `HOME` the user database says where the home directory is. A service and the person\n"
+    "who installs interpreters for it are different users: give both the same `guests.directory`.\n"
+    "Never put the workspaces below a directory in `wasi.allowed_paths` (such as `/tmp`), or "
+    "every\n"
+    "guest can read every session's files.\n"
+    "\n"
+    "## Example\n"
+    "\n"
+    "A longer one, with comments, is in `examples/agent.yaml`.\n"
+    "\n"
+    "```yaml\n"
+    "wasi:\n"
+    "  memory_limit_bytes: 512M\n"
+    "  execution_timeout_secs: 10\n"
+    "  allowed_paths: []\n"
+    "\n"
+    "ceiling:\n"
+    "  memory_limit_bytes: 1G\n"
+    "  execution_timeout_secs: 60\n"
+    "\n"
+    "jail:\n"
+    "  require: [seccomp, landlock]\n"
+    "```\n"
+    "\n"
+    "`brig config` shows every value that is in force, and where it came from.\n";
+
+static const char *type_name(enum config_type type) {
+  static const char *const names[] = {
+      [CONFIG_U64] = "number",    [CONFIG_SIZE] = "size", [CONFIG_SECONDS] = "seconds",
+      [CONFIG_BOOL] = "truth",    [CONFIG_LIST] = "list", [CONFIG_PATH] = "path",
+      [CONFIG_STRING] = "string",
+  };
+  return names[type];
 }
 
 static void print_bounds(const struct config_key *key) {
-  char text[CONFIG_TEXT];
-  brig__config_expected(key, 1, text);
-  printf("%s", text);
+  char min[CONFIG_TEXT], max[CONFIG_TEXT];
+  if (key->type == CONFIG_SIZE) {
+    brig__config_bytes(key->min, min);
+    brig__config_bytes(key->max, max);
+    printf("%s to %s", min, max);
+  } else if (key->type == CONFIG_SECONDS) {
+    brig__config_seconds(key->min, min);
+    brig__config_seconds(key->max, max);
+    printf("%s to %s", min, max);
+  } else if (key->type == CONFIG_U64) {
+    printf("%" PRIu64 " to %" PRIu64, key->min, key->max);
+  } else if (key->type == CONFIG_LIST) {
+    printf("at most %" PRIu64 " items", key->max);
+  } else if (key->type != CONFIG_BOOL) {
+    printf("at most %" PRIu64 " bytes", key->max);
+  }
+}
+
+/* As one would write it in the file. */
+static void print_default(const struct config_key *key) {
+  const char *text = key->default_text;
+  if (key->type != CONFIG_LIST) {
+    printf(*text == '\0' ? "empty%s" : "`%s`", text);
+    return;
+  }
+  printf("`[");
+  for (const char *at = text; *at != '\0'; at += *at == ',') {
+    int length = (int)strcspn(at, ",");
+    printf("%s\"%.*s\"", at == text ? "" : ", ", length, at);
+    at += length;
+  }
+  printf("]`");
 }
 
 static void print_key(const struct config_key *key) {
-  printf("| `%s` | `%s` | ", key->name, key->default_text[0] != '\0' ? key->default_text : "\"\"");
+  printf("| `%s` | %s | ", key->name, type_name(key->type));
+  print_default(key);
+  printf(" | ");
   print_bounds(key);
-  printf(" | %s%s%s | %s%s%s | %s |\n", key->environment ? "`" : "",
-         key->environment ? key->environment : "", key->environment ? "`" : "",
-         key->flag ? "`" : "", key->flag ? key->flag : "", key->flag ? "`" : "", key->help);
+  printf(" | ");
+  if (key->environment != NULL) printf("`%s`", key->environment);
+  if (key->scale != 1) {
+    char unit[CONFIG_TEXT];
+    brig__config_bytes(key->scale, unit);
+    printf(" (a whole number of %s)", unit + strcspn(unit, "KMG"));
+  }
+  printf(" | ");
+  if (key->flag != NULL) printf("`%s`", key->flag);
+  printf(" | %s%s |\n", key->help, key->secret ? " Never printed." : "");
+}
+
+static void print_section(const struct config_section *section) {
+  printf("\n## %s\n\n%s\n\n", section->name, section->help);
+  printf("| key | type | default | bounds | environment | flag | meaning |\n");
+  printf("| --- | --- | --- | --- | --- | --- | --- |\n");
+  for (int i = 0; i < CONFIG_KEY_COUNT; i++)
+    if (strcmp(brig__config_keys[i].section, section->name) == 0) print_key(&brig__config_keys[i]);
 }
 
 int main(void) {
-  print_intro();
-  for (int section = 0; section < CONFIG_SECTION_COUNT; section++) {
-    const struct config_section *row = &brig__config_sections[section];
-    printf("## %s\n\n%s\n\n", row->name, row->help);
-    puts(
-        "| key | default | value | environment | flag | meaning |\n| --- | --- | --- | --- | --- | "
-        "--- |");
-    for (int i = 0; i < CONFIG_KEY_COUNT; i++)
-      if (strcmp(brig__config_keys[i].section, row->name) == 0) print_key(&brig__config_keys[i]);
-    putchar('\n');
-  }
-  puts(
-      "## Example\n\n```yaml\nwasi:\n  memory_limit_bytes: 512M\n  execution_timeout_secs: 10\n"
-      "  allowed_paths: []\njail:\n  require: [seccomp, landlock, user_namespace]\n```");
-  return 0;
+  fputs(introduction, stdout);
+  for (int i = 0; i < CONFIG_SECTION_COUNT; i++) print_section(&brig__config_sections[i]);
+  fputs(ending, stdout);
+  return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
