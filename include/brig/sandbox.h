@@ -110,6 +110,13 @@ struct brig_request {
   int discard_output; /* 1: on_output alone gets it, the result holds no copy */
 
   struct brig_cancel *cancel; /* NULL: cannot be cancelled */
+
+  /* With `guest`: a program's text, apart from standard input, which is its own.
+   * It is run by the interpreter's driver, from a warm template if there is one;
+   * `argv` is then what the program sees as its arguments (NULL: "-c"). */
+  const char *code;
+  const char *code_name; /* in its tracebacks; NULL: "<string>" */
+  const char *tenant;    /* on whose behalf; NULL: nobody's in particular */
 };
 
 #define BRIG_REQUEST_INIT \
@@ -154,8 +161,8 @@ struct brig_result {
   uint64_t memory_bytes;  /* the guest's linear memory, at its peak */
   uint64_t rss_bytes;     /* the worker's resident memory, at its peak */
   uint64_t cpu_us;        /* user and system time of the worker */
-  uint64_t queue_us;      /* from the request to the worker's fork */
-  uint64_t start_us;      /* from the fork to the guest's first instruction */
+  uint64_t queue_us;      /* from the request until it was handed to a process */
+  uint64_t start_us;      /* from there to the request's first instruction */
   uint64_t run_us;        /* from there to the end */
   uint64_t wall_us;       /* from the request to the result */
   uint64_t written_bytes; /* growth of files, as charged to the quota */

@@ -4,7 +4,6 @@
 #include <string.h>
 #include "base/fd.h"
 #include "cli/execution.h"
-#include "guest/guest.h"
 
 /* Scripts are handed over as text, so that a guest needs no directory to be run. */
 #define SCRIPT_MAX ((size_t)8 << 20)
@@ -24,33 +23,6 @@ static int take_guest(void *context, const char *value) {
   return 0;
 }
 
-/* A file's program must see what python3 FILE shows it: __file__, sys.argv, and in
- * a traceback its own lines alone. Its text and name follow as arguments. What a
- * traceback needs is loaded when there is one. */
-static const char run_file[] =
-    "import sys\n"
-    "def _brig_run():\n"
-    "    source, name = sys.argv[1], sys.argv[2]\n"
-    "    sys.argv[:] = sys.argv[2:]\n"
-    "    def hook(kind, value, trace):\n"
-    "        import linecache, traceback\n"
-    "        lines = source.splitlines(True)\n"
-    "        linecache.cache[name] = (len(source), None, lines, name)\n"
-    "        traceback.print_exception(kind, value, trace and trace.tb_next)\n"
-    "    sys.excepthook = hook\n"
-    "    scope = sys.modules['__main__'].__dict__\n"
-    "    scope['__file__'] = name\n"
-    "    del scope['_brig_run'], scope['sys']\n"
-    "    return compile(source, name, 'exec'), scope\n"
-    "exec(*_brig_run())\n";
-
-struct words {
-  const char **items;
-  size_t count;
-};
-
-static void add(struct words *words, const char *word) { words->items[words->count++] = word; }
-
 static int read_script(const char *path, char **ret_text) {
   size_t size;
   int rc = brig__read_file(AT_FDCWD, path, SCRIPT_MAX, ret_text, &size);
@@ -60,29 +32,30 @@ static int read_script(const char *path, char **ret_text) {
   return rc < 0 ? 2 : EXIT_BRIG;
 }
 
+/* -c CODE, FILE, or "-" and nothing: the program is standard input. */
 static int run(struct python *python, int count, char **rest) {
   struct execution *execution = &python->execution;
-  const struct guest *guest;
-  struct brig_error err;
+  struct brig_request *request = &execution->request;
   CLEANUP_FREE char *script = NULL;
-  if (brig__guest_find(python->guest, &guest, &err) < 0) return brig__cli_fail(&err);
-  struct words words = {calloc((size_t)count + 8, sizeof(char *)), 0};
-  if (words.items == NULL) return EXIT_BRIG;
   int status = 0;
-  for (const char *const *flag = guest->code_flag; *flag != NULL; flag++)
-    if (python->code != NULL || (count > 0 && strcmp(rest[0], "-") != 0)) add(&words, *flag);
+  const char **words = calloc((size_t)count + 2, sizeof *words);
+  if (words == NULL) return EXIT_BRIG;
+  request->guest = python->guest;
+  request->code = python->code;
   if (python->code != NULL) {
-    add(&words, python->code);
-  } else if (count > 0 && strcmp(rest[0], "-") != 0) {
-    status = read_script(rest[0], &script);
-    add(&words, run_file);
-    if (script != NULL) add(&words, script);
+    words[0] = "-c";
+    memcpy(words + 1, rest, (size_t)count * sizeof *words);
+  } else {
+    memcpy(words, rest, (size_t)count * sizeof *words);
+    if (count > 0 && strcmp(rest[0], "-") != 0) {
+      status = read_script(rest[0], &script);
+      request->code = script;
+      request->code_name = rest[0];
+    }
   }
-  for (int i = 0; i < count; i++) add(&words, rest[i]);
-  execution->request.guest = python->guest;
-  execution->request.argv = words.items;
+  request->argv = words;
   if (status == 0) status = brig__cli_execution_run(execution);
-  free(words.items);
+  free(words);
   return status;
 }
 

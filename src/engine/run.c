@@ -89,6 +89,22 @@ static struct wasi_view view_memory(struct running *running, wasmtime_caller_t *
   };
 }
 
+static void limit(struct running *running) {
+  const struct brig_limits *limits = running->options->limits;
+  wasmtime_store_limiter(running->store, (int64_t)limits->memory_bytes,
+                         (int64_t)limits->table_elements, (int64_t)limits->instances,
+                         (int64_t)limits->tables, (int64_t)limits->memories);
+  if (!running->module->engine->settings.metered) return;
+  running->fuel = limits->fuel;
+  check(running, wasmtime_context_set_fuel(context_of(running), running->fuel), NULL);
+}
+
+/* Leaves in a fork of this process, or not at all. */
+static void park(struct running *running, const struct wasi_view *view) {
+  running->options = running->options->parked(running->options->context, view->size);
+  limit(running);
+}
+
 static wasm_trap_t *host_call(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *values,
                               size_t count) {
   const struct host_function *function = env;
@@ -100,6 +116,10 @@ static wasm_trap_t *host_call(void *env, wasmtime_caller_t *caller, wasmtime_val
     args[i] = params[i] == 'I' ? (uint64_t)values[i].i64 : (uint32_t)values[i].i32;
   struct wasi_view view = view_memory(running, caller);
   uint32_t result = function->call->invoke(running->options->wasi, &view, args);
+  if (result == WASI_PARKED) {
+    park(running, &view);
+    result = function->call->invoke(running->options->wasi, &view, args);
+  }
   if (result == WASI_EXITED) {
     struct engine_end end = {.kind = ENGINE_END_EXITED,
                              .exit_code = brig__wasi_exit_code(running->options->wasi)};
@@ -155,14 +175,8 @@ static void instantiate(struct running *running, wasmtime_instance_t *ret_instan
 }
 
 static void open_store(struct running *running) {
-  const struct brig_limits *limits = running->options->limits;
   running->store = wasmtime_store_new(running->module->engine->engine, NULL, NULL);
-  wasmtime_store_limiter(running->store, (int64_t)limits->memory_bytes,
-                         (int64_t)limits->table_elements, (int64_t)limits->instances,
-                         (int64_t)limits->tables, (int64_t)limits->memories);
-  if (!running->module->engine->settings.metered) return;
-  running->fuel = limits->fuel;
-  check(running, wasmtime_context_set_fuel(context_of(running), running->fuel), NULL);
+  limit(running);
 }
 
 static void find_memory(struct running *running, const wasmtime_instance_t *instance) {

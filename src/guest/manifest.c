@@ -149,7 +149,8 @@ static void read_row(struct reader *reader, yaml_node_t *row, struct guest *gues
   guest->arguments = texts(reader, row, "arguments");
   guest->environment = texts(reader, row, "environment");
   guest->entry = texts(reader, row, "entry");
-  guest->code_flag = texts(reader, row, "code_flag");
+  guest->driver = texts(reader, row, "driver");
+  guest->preload = find(reader, row, "preload") == NULL ? "" : text(reader, row, "preload");
   guest->proposals = read_proposals(reader, row);
   guest->table_elements = number(reader, row, "table_elements");
   read_files(reader, row, guest);

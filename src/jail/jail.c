@@ -60,17 +60,44 @@ static int refuse_exec_gain(const struct jail *jail, enum jail_profile profile) 
   return prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) < 0 ? -errno : 0;
 }
 
-walls_t brig__jail_worker(struct jail *jail, const struct jail_worker *worker) {
+walls_t brig__jail_zygote(struct jail *jail, uint64_t data_bytes) {
   walls_t failed = 0;
-  walls_t wanted = ~worker->without;
+  if (brig__jail_bound_data(data_bytes) < 0) failed |= JAIL_WALL(RLIMITS);
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) failed |= JAIL_WALL(NO_NEW_PRIVS);
+  if (refuse_exec_gain(jail, JAIL_ZYGOTE) < 0) failed |= JAIL_WALL(MDWE);
+  if (brig__jail_apply_filter(jail, JAIL_ZYGOTE) < 0) failed |= JAIL_WALL(SECCOMP);
+  return failed;
+}
+
 #define PUT_UP(wall, expression) \
   if ((wanted & JAIL_WALL(wall)) && (expression) < 0) failed |= JAIL_WALL(wall)
+
+static walls_t fence(struct jail *jail, const struct jail_worker *worker, bool landlock) {
+  walls_t failed = 0;
+  walls_t wanted = ~worker->without;
   PUT_UP(RLIMITS, brig__jail_apply_rlimits(worker));
   PUT_UP(UNDUMPABLE, prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));
   PUT_UP(NO_NEW_PRIVS, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
   PUT_UP(MDWE, refuse_exec_gain(jail, worker->profile));
-  PUT_UP(LANDLOCK, brig__jail_apply_landlock(jail, worker));
+  if (landlock) PUT_UP(LANDLOCK, brig__jail_apply_landlock(jail, worker));
   PUT_UP(SECCOMP, brig__jail_apply_filter(jail, worker->profile));
-#undef PUT_UP
   return failed;
 }
+
+walls_t brig__jail_worker(struct jail *jail, const struct jail_worker *worker) {
+  return fence(jail, worker, true);
+}
+
+walls_t brig__jail_ready(struct jail *jail, const struct jail_worker *worker) {
+  return fence(jail, worker, worker->profile == JAIL_COMPUTE);
+}
+
+walls_t brig__jail_narrow(struct jail *jail, const struct jail_worker *worker) {
+  walls_t failed = 0;
+  walls_t wanted = ~worker->without;
+  PUT_UP(RLIMITS, brig__jail_lower_rlimits(worker));
+  if (worker->profile != JAIL_COMPUTE)
+    PUT_UP(LANDLOCK, brig__jail_apply_landlock(jail, worker));
+  return failed;
+}
+#undef PUT_UP

@@ -25,6 +25,7 @@ enum jail_profile {
   JAIL_READ,    /* read-only directories */
   JAIL_WRITE,   /* read-write directories too */
   JAIL_COMPILE, /* makes code: may map memory executable */
+  JAIL_ZYGOTE,  /* runs a template's start, then forks workers of the others' kinds */
   JAIL_PROFILE_COUNT
 };
 
@@ -62,6 +63,19 @@ struct jail_worker {
 /* Put up the worker's own walls, the last of them seccomp. Returns the set of
  * walls that failed. */
 walls_t brig__jail_worker(struct jail *jail, const struct jail_worker *worker);
+
+/* In the zygote of a template, before its guest's start: what a worker has, but
+ * for what forking and fencing workers takes. Its workers fence themselves
+ * further. Returns the set of walls that failed. */
+walls_t brig__jail_zygote(struct jail *jail, uint64_t data_bytes);
+
+/* The same in two steps, for a worker that is ready before it knows its task:
+ * first all that no task changes, with the limits as ceilings and Landlock if
+ * there will be no directories; its task then comes over descriptor JAIL_LINK;
+ * then the task's own limits and directories. */
+#define JAIL_LINK 4
+walls_t brig__jail_ready(struct jail *jail, const struct jail_worker *worker);
+walls_t brig__jail_narrow(struct jail *jail, const struct jail_worker *worker);
 
 /* Trials of the walls from inside a worker: see probe.c. Each wall has at most
  * one; brig__jail_probe_without() says which others would be in its way. */

@@ -22,6 +22,8 @@ int brig__jail_landlock_abi(void); /* landlock.c: 0 or -errno without it */
 int brig__jail_apply_landlock(const struct jail *jail, const struct jail_worker *worker);
 
 int brig__jail_apply_rlimits(const struct jail_worker *worker); /* rlimit.c */
+int brig__jail_lower_rlimits(const struct jail_worker *worker);
+int brig__jail_bound_data(uint64_t bytes);
 
 int brig__jail_drop_capabilities(void); /* capability.c */
 

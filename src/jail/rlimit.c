@@ -11,6 +11,8 @@ static int set(__rlimit_resource_t resource, uint64_t value) {
   return setrlimit(resource, &limit) < 0 ? -errno : 0;
 }
 
+int brig__jail_bound_data(uint64_t bytes) { return set(RLIMIT_DATA, bytes); }
+
 /* RLIMIT_AS would count the reservation of a linear memory, which is address
  * space alone; RLIMIT_DATA counts what becomes writable, which is what a guest
  * gets when it grows. */
@@ -32,5 +34,18 @@ int brig__jail_apply_rlimits(const struct jail_worker *worker) {
   int rc = 0;
   for (size_t i = 0; i < sizeof limits / sizeof *limits && rc == 0; i++)
     rc = set(limits[i].resource, limits[i].value);
+  return rc;
+}
+
+/* Hard limits can be lowered without asking what they are. */
+static int lower(__rlimit_resource_t resource, uint64_t value) {
+  struct rlimit limit = {(rlim_t)value, (rlim_t)value};
+  return setrlimit(resource, &limit) < 0 ? -errno : 0;
+}
+
+int brig__jail_lower_rlimits(const struct jail_worker *worker) {
+  int rc = lower(RLIMIT_DATA, worker->data_bytes);
+  if (rc == 0) rc = lower(RLIMIT_FSIZE, worker->file_bytes);
+  if (rc == 0) rc = lower(RLIMIT_CPU, worker->cpu_seconds);
   return rc;
 }

@@ -9,13 +9,14 @@
 #include <sys/stat.h>
 #include "base/fd.h"
 
-enum condition { ANY, NOT_EXECUTABLE, STATUS_FLAGS };
+enum condition { ANY, NOT_EXECUTABLE, STATUS_FLAGS, LINK, OWN_LIMITS, DUPLICATE };
 
 #define BIT(profile) (1u << JAIL_##profile)
 #define WRITE        BIT(WRITE)
 #define READ         (BIT(READ) | WRITE)
 #define RUN          (BIT(COMPUTE) | READ)
 #define COMPILE      BIT(COMPILE)
+#define ZYGOTE       BIT(ZYGOTE)
 #define ALL          (RUN | COMPILE)
 
 static const struct allowed {
@@ -35,6 +36,15 @@ static int allow(scmp_filter_ctx filter, const struct allowed *row) {
     case NOT_EXECUTABLE:
       return seccomp_rule_add(filter, SCMP_ACT_ALLOW, row->number, 1,
                               SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    case LINK:
+      return seccomp_rule_add(filter, SCMP_ACT_ALLOW, row->number, 1,
+                              SCMP_A0(SCMP_CMP_EQ, JAIL_LINK));
+    case OWN_LIMITS:
+      return seccomp_rule_add(filter, SCMP_ACT_ALLOW, row->number, 2, SCMP_A0(SCMP_CMP_EQ, 0),
+                              SCMP_A2(SCMP_CMP_NE, 0));
+    case DUPLICATE:
+      return seccomp_rule_add(filter, SCMP_ACT_ALLOW, row->number, 1,
+                              SCMP_A1(SCMP_CMP_EQ, F_DUPFD_CLOEXEC));
     case STATUS_FLAGS: {
       int rc =
           seccomp_rule_add(filter, SCMP_ACT_ALLOW, row->number, 1, SCMP_A1(SCMP_CMP_EQ, F_GETFL));
@@ -65,6 +75,11 @@ static int export_filter(scmp_filter_ctx filter, struct sock_fprog *ret_program)
   return 0;
 }
 
+/* A filter binds the forks too: a zygote may do what its workers may. */
+static unsigned rows_of(enum jail_profile profile) {
+  return profile == JAIL_ZYGOTE ? ZYGOTE | WRITE : 1u << profile;
+}
+
 static int build(enum jail_profile profile, struct sock_fprog *ret_program) {
   scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
   if (filter == NULL) return -ENOMEM;
@@ -72,7 +87,7 @@ static int build(enum jail_profile profile, struct sock_fprog *ret_program) {
   int rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
   if (rc == 0) rc = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
   for (size_t i = 0; i < sizeof allowed / sizeof *allowed && rc == 0; i++)
-    if (allowed[i].profiles & (1u << profile)) rc = allow(filter, &allowed[i]);
+    if (allowed[i].profiles & rows_of(profile)) rc = allow(filter, &allowed[i]);
   if (rc == 0) rc = export_filter(filter, ret_program);
   seccomp_release(filter);
   return rc;

@@ -21,7 +21,6 @@ struct exchange {
   struct pollfd watched[WATCHED]; /* fd -1: over, or never there */
   int theirs[WIRE_MAX_FDS];       /* what is sent; those we made are ours to close */
   struct pool_end end;
-  bool exited;
   uint64_t deadline_us;
 };
 
@@ -110,7 +109,7 @@ static bool read_exit(struct exchange *exchange) {
   size_t none;
   int rc = brig__wire_receive(exchange->watched[CONTROL].fd, &exchange->end.exit,
                               sizeof exchange->end.exit, NULL, 0, &none);
-  exchange->exited = rc == 0 && exchange->end.exit.magic == WIRE_MAGIC;
+  exchange->end.exited = rc == 0 && exchange->end.exit.magic == WIRE_MAGIC;
   return false;
 }
 
@@ -137,11 +136,22 @@ static bool open_ends(const struct exchange *exchange) {
   return false;
 }
 
-/* Until the worker is reaped and its pipes are empty. Returns false when the
- * zygote has been silent for too long. */
+/* What a guest wrote before its worker reported is in the pipes by then. */
+static void drain_rest(struct exchange *exchange) {
+  for (int which = OUT; which <= ERR; which++)
+    while (exchange->watched[which].fd >= 0) {
+      struct pollfd one = {exchange->watched[which].fd, POLLIN, 0};
+      if (poll(&one, 1, 0) <= 0) break;
+      serve(exchange, which);
+    }
+}
+
+/* Until the worker has reported, or is reaped, and its output is read. The answer
+ * does not wait for the process to be gone: the zygote sees to that, once we let go
+ * of CONTROL. Returns false when the zygote has been silent for too long. */
 static bool attend(struct exchange *exchange) {
   exchange->deadline_us = brig__now_us() + exchange->call->task.timeout_us + GRACE_US;
-  while (open_ends(exchange)) {
+  while (open_ends(exchange) && !exchange->end.reported) {
     uint64_t now = brig__now_us();
     if (now >= exchange->deadline_us) return false;
     uint64_t left_ms = (exchange->deadline_us - now) / 1000 + 1;
@@ -149,18 +159,21 @@ static bool attend(struct exchange *exchange) {
     for (int i = 0; i < WATCHED && ready > 0; i++)
       if (exchange->watched[i].fd >= 0 && exchange->watched[i].revents != 0) serve(exchange, i);
   }
+  drain_rest(exchange);
   return true;
 }
 
 static int finish(struct exchange *exchange, bool attended, enum call_state *ret_state,
                   struct pool_end *ret_end, struct brig_error *err) {
-  *ret_state = attended && exchange->exited ? CALL_ANSWERED : CALL_LOST;
+  bool answered = exchange->end.exited || exchange->end.reported;
+  *ret_state = attended && answered ? CALL_ANSWERED : CALL_LOST;
   if (!attended)
     return brig__fail(err, BRIG_E_LOST, "run", "the zygote stopped answering and was ended");
-  if (!exchange->exited)
+  if (!answered)
     return brig__fail(err, BRIG_E_LOST, "run",
                       "the zygote died during the execution; the next "
                       "one gets a new zygote");
+  exchange->end.ended_us = brig__now_us();
   int fork_errno = exchange->end.exit.fork_errno;
   if (fork_errno == EPROTO)
     return brig__fail(err, BRIG_E_SYSTEM, "run", "the zygote did not understand the task");
@@ -173,20 +186,69 @@ static int finish(struct exchange *exchange, bool attended, enum call_state *ret
   return 0;
 }
 
+/* A worker that was forked ahead of demand, if there is one. */
+static bool take_offer(struct zygote_process *process, struct exchange *exchange) {
+  struct wire_offer offer;
+  int fds[WIRE_OFFER_FDS];
+  size_t count = 0;
+  if (brig__wire_receive_now(process->socket, &offer, sizeof offer, fds, WIRE_OFFER_FDS, &count) <
+      0)
+    return false;
+  static const int places[] = {[WIRE_OFFER_CONTROL] = CONTROL,
+                               [WIRE_OFFER_STATUS] = STATUS,
+                               [WIRE_OFFER_STDOUT] = OUT,
+                               [WIRE_OFFER_STDERR] = ERR};
+  for (size_t i = 0; i < count; i++) exchange->watched[places[i]].fd = fds[i];
+  return count == WIRE_OFFER_FDS;
+}
+
+static bool give_task(struct exchange *exchange) {
+  const struct pool_call *call = exchange->call;
+  struct wire_start start = {.magic = WIRE_MAGIC, .timeout_us = call->task.timeout_us};
+  int fds[WIRE_MAX_FDS] = {call->fds[WIRE_FD_STDIN]};
+  size_t count = call->fd_count - WIRE_FD_PROGRAM;
+  memcpy(fds + 1, call->fds + WIRE_FD_PROGRAM, count * sizeof *fds);
+  return brig__wire_send(exchange->watched[STATUS].fd, &call->task, sizeof call->task, fds,
+                         count + 1, MSG_DONTWAIT) == 0 &&
+         brig__wire_send(exchange->watched[CONTROL].fd, &start, sizeof start, NULL, 0,
+                         MSG_DONTWAIT) == 0;
+}
+
+/* Ready workers that died meanwhile are passed over. */
+static bool start_ready(struct zygote_process *process, struct exchange *exchange) {
+  while (take_offer(process, exchange)) {
+    if (give_task(exchange)) return true;
+    close_exchange(exchange);
+    open_exchange(exchange, exchange->call);
+  }
+  return false;
+}
+
+static int start_forked(struct zygote_process *process, struct exchange *exchange,
+                        enum call_state *ret_state, struct brig_error *err) {
+  int rc = make_channels(exchange);
+  if (rc < 0) return brig__fail_errno(err, -rc, "run", "pipes for the guest");
+  rc = send_task(process, exchange);
+  if (rc < 0) {
+    *ret_state = rc == -EPIPE || rc == -ECONNRESET || rc == -ENOTCONN ? CALL_NOT_SENT : CALL_LOST;
+    if (*ret_state == CALL_LOST) brig__zygote_process_kill(process);
+    return brig__fail_errno(err, -rc, "run", "the zygote takes no task");
+  }
+  close_theirs(exchange);
+  return 0;
+}
+
 int brig__call_run(struct zygote_process *process, const struct pool_call *call,
                    enum call_state *ret_state, struct pool_end *ret_end, struct brig_error *err) {
   struct exchange exchange;
+  int rc = 0;
   open_exchange(&exchange, call);
+  exchange.end.sent_us = brig__now_us();
   *ret_state = CALL_ANSWERED;
-  int rc = make_channels(&exchange);
-  if (rc < 0) {
-    rc = brig__fail_errno(err, -rc, "run", "pipes for the guest");
-  } else if ((rc = send_task(process, &exchange)) < 0) {
-    *ret_state = rc == -EPIPE || rc == -ECONNRESET || rc == -ENOTCONN ? CALL_NOT_SENT : CALL_LOST;
-    rc = brig__fail_errno(err, -rc, "run", "the zygote takes no task");
-    if (*ret_state == CALL_LOST) brig__zygote_process_kill(process);
-  } else {
-    close_theirs(&exchange);
+  bool ready = call->task.operation == WIRE_RESUME && start_ready(process, &exchange);
+  if (!ready) rc = start_forked(process, &exchange, ret_state, err);
+  if (rc == 0) {
+    exchange.end.ready = ready;
     bool attended = attend(&exchange);
     if (!attended) brig__zygote_process_kill(process);
     rc = finish(&exchange, attended, ret_state, ret_end, err);

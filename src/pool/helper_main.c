@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "pool/id_map.h"
+#include "pool/template.h"
 #include "pool/zygote.h"
 
 /* What code is compiled for: another processor's features are another key. */
@@ -51,6 +52,20 @@ static void prepare_process(void) {
   }
 }
 
+/* A bare zygote, unless its first task makes it a template's. */
+static int serve(struct worker_context *context) {
+  static struct zygote_job job;
+  struct zygote_options options = {.context = context, .socket = WIRE_SOCKET};
+  switch (brig__zygote_serve(&options, &job)) {
+    case ZYGOTE_WORKER:
+      brig__worker_main(context, &job.task, job.fds, job.fd_count);
+    case ZYGOTE_WARM:
+      brig__template_run(context, WIRE_SOCKET, &job);
+    default:
+      return 0;
+  }
+}
+
 static int zygote(struct jail *jail, const struct wire_setup *setup, int id_map_fd) {
   static struct wire_hello hello = {.magic = WIRE_MAGIC, .version = WIRE_VERSION};
   struct brig_error error;
@@ -59,7 +74,8 @@ static int zygote(struct jail *jail, const struct wire_setup *setup, int id_map_
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   describe_engine(hello.engine, sizeof hello.engine);
   context.proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (context.proc_fd < 0) return 1;
+  context.task_fd = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (context.proc_fd < 0 || context.task_fd < 0) return 1;
   for (unsigned metered = 0; metered < 2; metered++) {
     struct engine_settings settings = {.metered = metered};
     if (brig__engine_create(&settings, &context.engines[metered], &error) < 0) return 1;
@@ -69,7 +85,7 @@ static int zygote(struct jail *jail, const struct wire_setup *setup, int id_map_
   hello.id_map = id_map_fd >= 0;
   int rc = brig__wire_send(WIRE_SOCKET, &hello, sizeof hello, &id_map_fd, hello.id_map, 0);
   if (id_map_fd >= 0) close(id_map_fd);
-  return rc < 0 ? 1 : brig__zygote_serve(&context, WIRE_SOCKET);
+  return rc < 0 ? 1 : serve(&context);
 }
 
 int main(void) {
@@ -77,6 +93,7 @@ int main(void) {
   struct jail *jail = NULL;
   size_t none;
   syscall(SYS_close_range, WIRE_SOCKET + 1, ~0u, 0);
+  if (dup2(STDOUT_FILENO, JAIL_LINK) < 0) return 1; /* keeps the number free */
   prepare_process();
   if (brig__wire_receive(WIRE_SOCKET, &setup, sizeof setup, NULL, 0, &none) < 0 ||
       setup.magic != WIRE_MAGIC || setup.version != WIRE_VERSION) {

@@ -45,9 +45,11 @@ struct pool_call {
 };
 
 struct pool_end {
-  struct wire_exit exit;
-  struct wire_report report; /* if `reported` */
-  bool reported;             /* the worker said how it ended before it did */
+  struct wire_report report; /* if `reported`: the worker said how it ended */
+  struct wire_exit exit;     /* if `exited`: the zygote saw it end; at least one is */
+  bool reported, exited;
+  bool ready;                 /* it was forked before it was asked for */
+  uint64_t sent_us, ended_us; /* CLOCK_MONOTONIC, by the host's own clock */
 };
 
 int brig__pool_call(struct pool *pool, const struct pool_call *call, struct pool_end *ret_end,

@@ -53,8 +53,15 @@ static size_t take_fds(struct msghdr *message, int *fds, size_t max) {
   return count;
 }
 
-int brig__wire_receive(int socket, void *frame, size_t size, int *fds, size_t max_fds,
-                       size_t *ret_fd_count) {
+size_t brig__wire_fd_count(const struct wire_task *task) {
+  if (task->operation == WIRE_RESUME) return WIRE_FD_MOUNTS + task->mounts;
+  if (task->operation == WIRE_RUN || task->operation == WIRE_WARM)
+    return WIRE_FD_MOUNTS + task->mounts + WIRE_EXTRA_FDS;
+  return WIRE_FD_COMMON;
+}
+
+static int receive(int socket, void *frame, size_t size, int *fds, size_t max_fds,
+                   size_t *ret_fd_count, int flags) {
   union ancillary ancillary;
   struct iovec data = {frame, size};
   struct msghdr message = {.msg_iov = &data,
@@ -63,7 +70,7 @@ int brig__wire_receive(int socket, void *frame, size_t size, int *fds, size_t ma
                            .msg_controllen = sizeof ancillary};
   ssize_t got;
   do {
-    got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | flags);
   } while (got < 0 && errno == EINTR);
   if (got < 0) return -errno;
   size_t count = take_fds(&message, fds, max_fds);
@@ -73,4 +80,14 @@ int brig__wire_receive(int socket, void *frame, size_t size, int *fds, size_t ma
   }
   for (size_t i = 0; i < count; i++) close(fds[i]);
   return got == 0 ? -EPIPE : -EPROTO;
+}
+
+int brig__wire_receive(int socket, void *frame, size_t size, int *fds, size_t max_fds,
+                       size_t *ret_fd_count) {
+  return receive(socket, frame, size, fds, max_fds, ret_fd_count, 0);
+}
+
+int brig__wire_receive_now(int socket, void *frame, size_t size, int *fds, size_t max_fds,
+                           size_t *ret_fd_count) {
+  return receive(socket, frame, size, fds, max_fds, ret_fd_count, MSG_DONTWAIT);
 }

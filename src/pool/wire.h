@@ -39,7 +39,10 @@ struct wire_hello { /* zygote -> host, once; with `id_map` one descriptor: a use
   struct jail_report report;
 };
 
-enum wire_operation { WIRE_RUN, WIRE_COMPILE, WIRE_PROBE };
+/* WIRE_WARM makes a fresh zygote a template's: it runs the guest of the task up
+ * to its first wish for input, says struct wire_warmed, and from then on forks
+ * for WIRE_RESUME. All others are workers of a bare zygote. */
+enum wire_operation { WIRE_RUN, WIRE_COMPILE, WIRE_PROBE, WIRE_WARM, WIRE_RESUME };
 
 /* The descriptors of a task, in order. */
 enum {
@@ -49,12 +52,13 @@ enum {
   WIRE_FD_STDOUT, /* WIRE_COMPILE: where its code goes */
   WIRE_FD_STDERR,
   WIRE_FD_COMMON,
-  WIRE_FD_BLOCK = WIRE_FD_COMMON, /* WIRE_RUN: the strings */
-  WIRE_FD_CODE,                   /* WIRE_RUN: compiled code, sealed */
-  WIRE_FD_MOUNTS,                 /* WIRE_RUN: `mounts` directories */
+  WIRE_FD_PROGRAM = WIRE_FD_COMMON, /* what stdin gives first; anything if none */
+  WIRE_FD_MOUNTS,                   /* `mounts` directories; anything for placeholders */
+  /* then, for WIRE_RUN and WIRE_WARM: the strings, and compiled code, sealed */
 };
+#define WIRE_EXTRA_FDS  2
 #define WIRE_MAX_MOUNTS 32
-#define WIRE_MAX_FDS    (WIRE_FD_MOUNTS + WIRE_MAX_MOUNTS)
+#define WIRE_MAX_FDS    (WIRE_FD_MOUNTS + WIRE_MAX_MOUNTS + WIRE_EXTRA_FDS)
 
 struct wire_task { /* host -> zygote */
   uint32_t magic;
@@ -65,18 +69,35 @@ struct wire_task { /* host -> zygote */
   uint64_t memory_bytes;     /* WIRE_COMPILE: for the compiler */
   /* The block holds this many strings, each with its 0 byte, in this order. */
   uint32_t arguments, variables, entries, mounts;
-  uint32_t writable; /* bit i: mount i is read-write */
+  uint32_t writable;     /* bit i: mount i is read-write */
+  uint32_t placeholders; /* WIRE_WARM: bit i: mount i is any directory yet */
+  uint32_t program;      /* 1: there is a program */
+  uint32_t ready;        /* WIRE_WARM: workers to keep forked ahead of demand */
   uint32_t wall;     /* WIRE_PROBE: enum jail_wall */
   int32_t host_pid;
 };
 
-enum wire_report_kind { WIRE_ENDED, WIRE_COMPILED, WIRE_PROVED, WIRE_FAILED };
+/* zygote -> host: a ready worker, with these descriptors. Its task goes to
+ * STATUS, as a struct wire_task with the descriptors STDIN, PROGRAM and MOUNTS;
+ * its time to CONTROL. */
+struct wire_offer {
+  uint32_t magic;
+};
+enum { WIRE_OFFER_CONTROL, WIRE_OFFER_STATUS, WIRE_OFFER_STDOUT, WIRE_OFFER_STDERR, WIRE_OFFER_FDS };
+
+struct wire_start { /* host -> zygote, on the control of a ready worker */
+  uint32_t magic;
+  uint64_t timeout_us;
+};
+
+enum wire_report_kind { WIRE_ENDED, WIRE_COMPILED, WIRE_PROVED, WIRE_WARMED, WIRE_FAILED };
 
 struct wire_report { /* worker -> host, at most one, on the status pipe */
   uint32_t magic;
   uint32_t kind;       /* enum wire_report_kind */
   uint64_t started_us; /* the guest's first instruction; CLOCK_MONOTONIC */
   uint64_t ended_us;
+  uint64_t cpu_us, rss_bytes; /* its own */
   union {
     struct {
       uint32_t kind; /* enum engine_end_kind */
@@ -87,6 +108,10 @@ struct wire_report { /* worker -> host, at most one, on the status pipe */
       uint32_t quota_exceeded;
     } ended;
     struct module_facts facts;
+    struct {
+      uint64_t memory_bytes;   /* of the guest's linear memory, as it parked */
+      uint64_t resident_bytes; /* what the zygote has in memory of its own */
+    } warmed;
     struct {
       int32_t proved;
       char text[120];
@@ -112,10 +137,17 @@ struct wire_exit { /* zygote -> host, exactly one, on the control socket */
 int brig__wire_send(int socket, const void *frame, size_t size, const int *fds, size_t fd_count,
                     int flags);
 
+/* The descriptors a task of this operation comes with. */
+size_t brig__wire_fd_count(const struct wire_task *task);
+
 /* Receive one frame of exactly `size` bytes and up to `max_fds` descriptors, which
  * are the caller's, close-on-exec. 0, -errno, -EPIPE at the end, -EPROTO for
  * anything else (nothing is leaked). */
 int brig__wire_receive(int socket, void *frame, size_t size, int *fds, size_t max_fds,
                        size_t *ret_fd_count);
+
+/* The same, but -EAGAIN if there is none yet. */
+int brig__wire_receive_now(int socket, void *frame, size_t size, int *fds, size_t max_fds,
+                           size_t *ret_fd_count);
 
 #endif

@@ -13,6 +13,7 @@ struct worker_context {
   walls_t required;
   pid_t zygote; /* as its children see it */
   int proc_fd;  /* the host's /proc, for loading code before the jail is closed */
+  int task_fd;  /* /proc/self/task of the zygote: how many threads it has */
 };
 
 /* Do the task, report, and exit. `fds` are the task's. */

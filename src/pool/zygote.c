@@ -18,12 +18,18 @@ struct child {
   pid_t pid;
   int control; /* -1 once the host has let go of it */
   uint32_t cause;
+  bool ready; /* it waits for its task */
   uint64_t forked_us, deadline_us;
 };
 
+/* serve_host() and its kin: this process goes on as it is. */
+#define ZYGOTE_STAYS ((enum zygote_role)-1)
+
 struct zygote {
-  struct worker_context *context;
-  int socket, epoll, signals;
+  const struct zygote_options *options;
+  struct zygote_job *job;
+  int epoll, signals;
+  uint32_t ready; /* workers that wait */
   struct child *children;
   size_t count, capacity;
 };
@@ -56,7 +62,7 @@ static int reserve(struct zygote *zygote) {
 /* fork() copies one thread; a lock that another holds would stay locked. */
 static void assert_one_thread(const struct zygote *zygote) {
   struct stat st;
-  if (fstatat(zygote->context->proc_fd, "self/task", &st, 0) == 0 && st.st_nlink > 3) abort();
+  if (fstat(zygote->options->context->task_fd, &st) == 0 && st.st_nlink > 3) abort();
 }
 
 static void refuse(int control, int fork_errno) {
@@ -64,48 +70,45 @@ static void refuse(int control, int fork_errno) {
   brig__wire_send(control, &notice, sizeof notice, NULL, 0, MSG_DONTWAIT);
 }
 
-static void start_worker(struct zygote *zygote, const struct wire_task *task, const int *fds,
-                         size_t fd_count) {
+/* Fork, and watch over the child; `control` becomes its own. 0 in the child, else
+ * its pid or -errno. */
+static pid_t fork_worker(struct zygote *zygote, int control, uint64_t deadline_us) {
   int rc = reserve(zygote);
   uint64_t now = brig__now_us();
-  pid_t pid = -1;
-  if (rc == 0) {
-    assert_one_thread(zygote);
-    pid = fork();
-    rc = pid < 0 ? -errno : 0;
-  }
-  if (pid == 0) brig__worker_main(zygote->context, task, fds, fd_count);
-  if (rc < 0) {
-    refuse(fds[WIRE_FD_CONTROL], -rc);
-    return;
-  }
+  if (rc < 0) return rc;
+  assert_one_thread(zygote);
+  pid_t pid = fork();
+  if (pid < 0) return -errno;
+  if (pid == 0) return 0;
   struct child *child = &zygote->children[zygote->count++];
-  *child = (struct child){.pid = pid,
-                          .control = fcntl(fds[WIRE_FD_CONTROL], F_DUPFD_CLOEXEC, 3),
-                          .forked_us = now,
-                          .deadline_us = now + task->timeout_us};
+  *child = (struct child){
+      .pid = pid, .control = control, .forked_us = now, .deadline_us = deadline_us};
   /* Level-triggered: whatever the host does with it, a word or its end, means
    * "stop". One that cannot be watched must not run. */
-  if (child->control < 0 || watch(zygote, child->control, EPOLLIN | EPOLLRDHUP, (uint64_t)pid) < 0)
+  if (control < 0 || watch(zygote, control, EPOLLIN | EPOLLRDHUP, (uint64_t)pid) < 0)
     kill(pid, SIGKILL);
+  return pid;
 }
 
-/* Returns false when the host is gone. */
-static bool serve_host(struct zygote *zygote) {
-  struct wire_task task;
-  int fds[WIRE_MAX_FDS];
-  size_t count = 0;
-  int rc = brig__wire_receive(zygote->socket, &task, sizeof task, fds, WIRE_MAX_FDS, &count);
-  if (rc == -EAGAIN || rc == -EMFILE || rc == -ENFILE) return true;
-  if (rc < 0) return false;
-  size_t wanted = WIRE_FD_COMMON;
-  if (task.operation == WIRE_RUN) wanted = WIRE_FD_MOUNTS + task.mounts;
-  if (task.magic == WIRE_MAGIC && count == wanted)
-    start_worker(zygote, &task, fds, count);
-  else if (count > 0)
-    refuse(fds[WIRE_FD_CONTROL], EPROTO);
-  for (size_t i = 0; i < count; i++) close(fds[i]);
-  return true;
+static enum zygote_role serve_host(struct zygote *zygote) {
+  struct zygote_job *job = zygote->job;
+  struct wire_task *task = &job->task;
+  enum zygote_role role = ZYGOTE_STAYS;
+  int rc = brig__wire_receive(zygote->options->socket, task, sizeof *task, job->fds, WIRE_MAX_FDS,
+                              &job->fd_count);
+  if (rc == -EAGAIN || rc == -EMFILE || rc == -ENFILE) return role;
+  if (rc < 0) return ZYGOTE_ENDED;
+  bool understood = task->magic == WIRE_MAGIC && job->fd_count == brig__wire_fd_count(task) &&
+                    (task->operation == WIRE_RESUME) == zygote->options->of_template;
+  if (understood && task->operation == WIRE_WARM) return ZYGOTE_WARM;
+  pid_t pid = -EPROTO;
+  if (understood)
+    pid = fork_worker(zygote, fcntl(job->fds[WIRE_FD_CONTROL], F_DUPFD_CLOEXEC, 3),
+                      brig__now_us() + task->timeout_us);
+  if (pid == 0) return ZYGOTE_WORKER;
+  if (pid < 0 && job->fd_count > 0) refuse(job->fds[WIRE_FD_CONTROL], -pid);
+  for (size_t i = 0; i < job->fd_count; i++) close(job->fds[i]);
+  return role;
 }
 
 static uint64_t microseconds(struct timeval time) {
@@ -129,6 +132,7 @@ static void report_exit(struct zygote *zygote, struct child *child, int status,
     epoll_ctl(zygote->epoll, EPOLL_CTL_DEL, child->control, NULL);
     close(child->control);
   }
+  if (child->ready) zygote->ready--;
   *child = zygote->children[--zygote->count];
 }
 
@@ -145,12 +149,93 @@ static void reap(struct zygote *zygote) {
   }
 }
 
-static void stop(struct zygote *zygote, pid_t pid) {
-  struct child *child = find(zygote, pid);
-  if (child == NULL || child->control < 0) return;
+static void stop(struct zygote *zygote, struct child *child) {
   if (child->cause == WIRE_CAUSE_NONE) child->cause = WIRE_CAUSE_CANCELLED;
   epoll_ctl(zygote->epoll, EPOLL_CTL_DEL, child->control, NULL);
   kill(child->pid, SIGKILL);
+}
+
+/* The host has given a ready worker its task: its time runs. */
+static bool start(struct zygote *zygote, struct child *child) {
+  struct wire_start start;
+  size_t none;
+  if (brig__wire_receive(child->control, &start, sizeof start, NULL, 0, &none) < 0 ||
+      start.magic != WIRE_MAGIC)
+    return false;
+  child->ready = false;
+  child->deadline_us = brig__now_us() + start.timeout_us;
+  zygote->ready--;
+  return true;
+}
+
+static void serve_control(struct zygote *zygote, pid_t pid) {
+  struct child *child = find(zygote, pid);
+  if (child == NULL || child->control < 0) return;
+  if (child->ready && start(zygote, child)) return;
+  stop(zygote, child);
+}
+
+/* The channels of a ready worker; [0] the host's ends, [1] the worker's, but for
+ * CONTROL, which is the zygote's. */
+struct channels {
+  int ends[2][WIRE_OFFER_FDS];
+};
+
+static void close_ends(int *ends) {
+  for (int i = 0; i < WIRE_OFFER_FDS; i++)
+    if (ends[i] >= 0) close(ends[i]);
+}
+
+static int open_channels(struct channels *channels) {
+  int rc = 0;
+  for (int i = 0; i < WIRE_OFFER_FDS; i++) channels->ends[0][i] = channels->ends[1][i] = -1;
+  for (int i = 0; i < WIRE_OFFER_FDS && rc == 0; i++) {
+    int pair[2];
+    bool socket = i == WIRE_OFFER_CONTROL || i == WIRE_OFFER_STATUS;
+    rc = socket ? socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)
+                : pipe2(pair, O_CLOEXEC);
+    if (rc < 0) break;
+    channels->ends[0][i] = pair[0];
+    channels->ends[1][i] = pair[1];
+  }
+  if (rc == 0) return 0;
+  rc = -errno;
+  close_ends(channels->ends[0]);
+  close_ends(channels->ends[1]);
+  return rc;
+}
+
+static void offer(struct zygote *zygote, pid_t pid, const struct channels *channels) {
+  struct wire_offer offer = {.magic = WIRE_MAGIC};
+  struct child *child = find(zygote, pid);
+  child->ready = true;
+  zygote->ready++;
+  if (brig__wire_send(zygote->options->socket, &offer, sizeof offer, channels->ends[0],
+                      WIRE_OFFER_FDS, MSG_DONTWAIT) < 0)
+    stop(zygote, child);
+}
+
+/* Fork workers ahead of demand; where that fails, demand will show it. */
+static enum zygote_role refill(struct zygote *zygote) {
+  while (zygote->ready < zygote->options->ready) {
+    struct channels channels;
+    if (open_channels(&channels) < 0) return ZYGOTE_STAYS;
+    pid_t pid = fork_worker(zygote, channels.ends[1][WIRE_OFFER_CONTROL], UINT64_MAX);
+    if (pid == 0) {
+      struct zygote_job *job = zygote->job;
+      for (int i = 0; i < WIRE_MAX_FDS; i++) job->fds[i] = -1;
+      job->fds[WIRE_FD_STATUS] = channels.ends[1][WIRE_OFFER_STATUS];
+      job->fds[WIRE_FD_STDOUT] = channels.ends[1][WIRE_OFFER_STDOUT];
+      job->fds[WIRE_FD_STDERR] = channels.ends[1][WIRE_OFFER_STDERR];
+      return ZYGOTE_READY;
+    }
+    if (pid > 0) offer(zygote, pid, &channels);
+    if (pid > 0) channels.ends[1][WIRE_OFFER_CONTROL] = -1;
+    close_ends(channels.ends[0]);
+    close_ends(channels.ends[1]);
+    if (pid < 0) return ZYGOTE_STAYS;
+  }
+  return ZYGOTE_STAYS;
 }
 
 /* Kill what is past its deadline; the milliseconds until the next, -1 for none. */
@@ -179,35 +264,48 @@ static int open_zygote(struct zygote *zygote) {
   zygote->signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
   zygote->epoll = epoll_create1(EPOLL_CLOEXEC);
   if (zygote->signals < 0 || zygote->epoll < 0) return -errno;
-  int rc = watch(zygote, zygote->socket, EPOLLIN | EPOLLRDHUP, ABOUT_HOST);
+  int rc = watch(zygote, zygote->options->socket, EPOLLIN | EPOLLRDHUP, ABOUT_HOST);
   if (rc == 0) rc = watch(zygote, zygote->signals, EPOLLIN, ABOUT_SIGNALS);
   return rc;
 }
 
 /* Reaping comes last: until then a pid in an event cannot be another's. */
-static bool serve_events(struct zygote *zygote, const struct epoll_event *events, int count) {
-  bool alive = true, signalled = false;
+static enum zygote_role serve_events(struct zygote *zygote, const struct epoll_event *events,
+                                     int count) {
+  enum zygote_role role = ZYGOTE_STAYS;
+  bool signalled = false;
   for (int i = 0; i < count; i++) {
     if (events[i].data.u64 == ABOUT_HOST)
-      alive = serve_host(zygote) && alive;
+      role = serve_host(zygote);
     else if (events[i].data.u64 == ABOUT_SIGNALS)
       signalled = true;
     else
-      stop(zygote, (pid_t)events[i].data.u64);
+      serve_control(zygote, (pid_t)events[i].data.u64);
+    if (role != ZYGOTE_STAYS) return role;
   }
   if (signalled) reap(zygote);
-  return alive;
+  return refill(zygote);
 }
 
-int brig__zygote_serve(struct worker_context *context, int socket) {
-  struct zygote zygote = {.context = context, .socket = socket};
+static void end_workers(struct zygote *zygote) {
+  for (size_t i = 0; i < zygote->count; i++) kill(zygote->children[i].pid, SIGKILL);
+}
+
+enum zygote_role brig__zygote_serve(const struct zygote_options *options,
+                                    struct zygote_job *ret_job) {
+  struct zygote zygote = {.options = options, .job = ret_job};
   struct epoll_event events[64];
-  bool alive = open_zygote(&zygote) == 0;
-  while (alive) {
+  if (open_zygote(&zygote) < 0) return ZYGOTE_ENDED;
+  enum zygote_role role = refill(&zygote);
+  while (role == ZYGOTE_STAYS) {
     int count = epoll_wait(zygote.epoll, events, 64, keep_deadlines(&zygote));
-    if (count < 0 && errno != EINTR) break;
-    alive = serve_events(&zygote, events, count < 0 ? 0 : count);
+    if (count < 0 && errno != EINTR) role = ZYGOTE_ENDED;
+    if (role == ZYGOTE_STAYS) role = serve_events(&zygote, events, count < 0 ? 0 : count);
   }
-  for (size_t i = 0; i < zygote.count; i++) kill(zygote.children[i].pid, SIGKILL);
-  return alive ? 1 : 0;
+  if (role == ZYGOTE_ENDED) end_workers(&zygote);
+  if (role == ZYGOTE_WARM) { /* it serves anew, as a template's */
+    close(zygote.epoll);
+    close(zygote.signals);
+  }
+  return role;
 }

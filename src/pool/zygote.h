@@ -6,7 +6,29 @@
 
 #include "pool/worker.h"
 
-/* Serve tasks until the host closes its end. Returns the exit status. */
-int brig__zygote_serve(struct worker_context *context, int socket);
+struct zygote_options {
+  struct worker_context *context;
+  int socket;     /* to the host */
+  bool of_template; /* workers go on from where this process is */
+  uint32_t ready;   /* so many of them are forked ahead of demand */
+};
+
+/* What a fork is for. */
+struct zygote_job {
+  struct wire_task task;
+  int fds[WIRE_MAX_FDS]; /* of a ready worker: STATUS, STDOUT and STDERR, else -1 */
+  size_t fd_count;
+};
+
+enum zygote_role {
+  ZYGOTE_ENDED,  /* the host is gone, and so are the workers */
+  ZYGOTE_WARM,   /* not a fork: it is to become a template's */
+  ZYGOTE_WORKER, /* this is a fork, to do the job */
+  ZYGOTE_READY,  /* this is a fork, to wait for a job */
+};
+
+/* Serve until the host closes its end; returns in each fork, too. */
+enum zygote_role brig__zygote_serve(const struct zygote_options *options,
+                                    struct zygote_job *ret_job);
 
 #endif

@@ -12,6 +12,8 @@ struct zygote_process {
   int socket;
   int id_map;
   struct wire_hello hello;
+  /* A template's: see struct wire_report. */
+  uint64_t memory_bytes, resident_bytes;
 };
 
 /* Start the helper and wait for its greeting. One reference, the caller's. */

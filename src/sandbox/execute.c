@@ -12,33 +12,43 @@
 /* All that an execution holds, so that one function lets go of it. */
 struct execution {
   struct brig_sandbox *sandbox;
-  const struct brig_request *request;
+  struct brig_request request; /* as this version knows it */
   struct module module;
   struct mounts mounts;
   struct brig_limits limits;
   struct code code;
-  int block, input; /* descriptors, or -1 */
+  struct task_block strings;
+  int block, input, program; /* descriptors, or -1 */
 };
 
 static void close_execution(struct execution *execution) {
   brig__code_release(execution->sandbox->modules, &execution->code);
   brig__module_close(&execution->module);
   brig__mounts_close(&execution->mounts);
+  brig__task_block_free(&execution->strings);
   if (execution->block >= 0) close(execution->block);
   if (execution->input >= 0) close(execution->input);
+  if (execution->program >= 0) close(execution->program);
 }
 
 static int cancel_fd(const struct execution *execution) {
-  return execution->request->cancel == NULL ? -1 : execution->request->cancel->fd;
+  return execution->request.cancel == NULL ? -1 : execution->request.cancel->fd;
 }
 
-static int check_request(const struct brig_request *request, struct brig_error *err) {
+/* Callers built with an older header know fewer fields. */
+static int read_request(const struct brig_request *request, struct brig_request *ret_known,
+                        struct brig_error *err) {
+  *ret_known = (struct brig_request){0};
   if (request == NULL || request->size < offsetof(struct brig_request, limits) ||
       request->size > sizeof *request)
     return brig__fail(err, BRIG_E_INVALID, "request",
                       "not a request of this library's: begin it with BRIG_REQUEST_INIT");
-  if (request->input_from_fd && request->input != NULL)
+  memcpy(ret_known, request, request->size);
+  if (ret_known->input_from_fd && ret_known->input != NULL)
     return brig__fail(err, BRIG_E_INVALID, "request", "input is given twice");
+  if (ret_known->code != NULL && ret_known->guest == NULL)
+    return brig__fail(err, BRIG_E_INVALID, "request",
+                      "code is for an installed interpreter: name it in guest");
   return 0;
 }
 
@@ -91,12 +101,13 @@ static int get_code(struct execution *execution, struct brig_error *err) {
   return brig__module_store_get(execution->sandbox->modules, &request, &execution->code, err);
 }
 
-static int prepare(struct brig_sandbox *sandbox, const struct brig_request *request,
+static int prepare(struct brig_sandbox *sandbox, const struct brig_request *asked,
                    struct execution *execution, struct brig_error *err) {
   *execution = (struct execution){
-      .sandbox = sandbox, .request = request, .module = {.fd = -1}, .block = -1, .input = -1};
+      .sandbox = sandbox, .module = {.fd = -1}, .block = -1, .input = -1, .program = -1};
+  const struct brig_request *request = &execution->request;
   const struct guest *guest = NULL;
-  int rc = check_request(request, err);
+  int rc = read_request(asked, &execution->request, err);
   if (rc == 0 && request->guest != NULL) rc = brig__guest_find(request->guest, &guest, err);
   if (rc == 0) rc = brig__mounts_open(sandbox, request, guest, &execution->mounts, err);
   if (rc == 0) rc = brig__module_open(sandbox, request, &execution->module, err);
@@ -113,7 +124,7 @@ static int prepare(struct brig_sandbox *sandbox, const struct brig_request *requ
 
 /* Bytes become a sealed memfd: nobody has to feed a pipe while it runs. */
 static int open_input(struct execution *execution, struct brig_error *err) {
-  const struct brig_request *request = execution->request;
+  const struct brig_request *request = &execution->request;
   if (request->input_from_fd)
     execution->input = fcntl(request->input_fd, F_DUPFD_CLOEXEC, 0);
   else if (request->input_size > 0)
@@ -125,39 +136,147 @@ static int open_input(struct execution *execution, struct brig_error *err) {
   return brig__fail_errno(err, error, "request", "standard input");
 }
 
+static int open_program(struct execution *execution, struct brig_error *err) {
+  struct task_block program;
+  if (execution->request.code == NULL) return 0;
+  int rc = brig__task_program(&execution->request, &program, err);
+  if (rc < 0) return rc;
+  execution->program = brig__sealed_memfd("brig-program", program.data, program.size);
+  brig__task_block_free(&program);
+  if (execution->program >= 0) return 0;
+  return brig__fail_errno(err, -execution->program, "request", "the program");
+}
+
+static struct task_source source_of(const struct execution *execution, const char *preload) {
+  return (struct task_source){.request = &execution->request,
+                              .module = &execution->module,
+                              .mounts = &execution->mounts,
+                              .preload = preload};
+}
+
+/* All that a worker of a template needs. */
 static int make_call(struct execution *execution, struct pool_call *call, struct brig_error *err) {
   struct wire_task *task = &call->task;
+  struct task_source source = source_of(execution, NULL);
   *task = (struct wire_task){.magic = WIRE_MAGIC,
-                             .operation = WIRE_RUN,
+                             .operation = WIRE_RESUME,
                              .timeout_us = execution->limits.timeout_ms * 1000,
                              .settings = engine_settings(execution),
                              .limits = execution->limits};
-  execution->block =
-      brig__task_block(execution->request, &execution->module, &execution->mounts, task, err);
-  if (execution->block < 0) return execution->block;
-  int rc = open_input(execution, err);
+  int rc = brig__task_block(&source, task, &execution->strings, err);
+  if (rc == 0) rc = open_input(execution, err);
+  if (rc == 0) rc = open_program(execution, err);
   if (rc < 0) return rc;
+  task->placeholders = 0;
   call->fds[WIRE_FD_STDIN] = execution->input;
   call->fds[WIRE_FD_STDOUT] = -1;
   call->fds[WIRE_FD_STDERR] = -1;
-  call->fds[WIRE_FD_BLOCK] = execution->block;
-  call->fds[WIRE_FD_CODE] = execution->code.fd;
+  call->fds[WIRE_FD_PROGRAM] = execution->program >= 0 ? execution->program : execution->input;
   for (size_t i = 0; i < execution->mounts.count; i++)
     call->fds[WIRE_FD_MOUNTS + i] = execution->mounts.items[i].fd;
-  call->fd_count = WIRE_FD_MOUNTS + execution->mounts.count;
+  call->fd_count = brig__wire_fd_count(task);
   call->cancel_fd = cancel_fd(execution);
   return 0;
 }
 
+/* What a worker of the bare zygote needs beside. */
+static int add_start(struct execution *execution, struct pool_call *call,
+                     const struct task_block *strings, struct brig_error *err) {
+  execution->block = brig__sealed_memfd("brig-task", strings->data, strings->size);
+  if (execution->block < 0)
+    return brig__fail_errno(err, -execution->block, "request", "the worker's arguments");
+  call->task.operation = WIRE_RUN;
+  call->fds[call->fd_count++] = execution->block;
+  call->fds[call->fd_count++] = execution->code.fd;
+  return 0;
+}
+
+static struct template_kind kind_of(const struct execution *execution,
+                                    const struct pool_call *call) {
+  return (struct template_kind){.module = &execution->module,
+                                .task = &call->task,
+                                .strings = &execution->strings,
+                                .tenant = execution->request.tenant};
+}
+
+/* What is run to make a template of this: with the operator's ceilings as limits,
+ * and any directories. */
+static int make_start(const struct execution *execution, struct pool_call *call,
+                      struct brig_error *err) {
+  const struct guest *guest = execution->module.guest;
+  bool driven = execution->request.code != NULL;
+  CLEANUP_FREE char *preload = driven ? brig__warm_preload(execution->sandbox, guest) : NULL;
+  struct task_source source = source_of(execution, preload);
+  struct task_block strings;
+  int rc = brig__task_block(&source, &call->task, &strings, err);
+  if (rc < 0) return rc;
+  int block = brig__sealed_memfd("brig-task", strings.data, strings.size);
+  brig__task_block_free(&strings);
+  if (block < 0) return brig__fail_errno(err, -block, "template", "its arguments");
+  call->task.operation = WIRE_WARM;
+  call->task.limits = brig__warm_limits(execution->sandbox, &execution->limits);
+  call->task.timeout_us = call->task.limits.timeout_ms * 1000;
+  call->fds[WIRE_FD_CONTROL] = call->fds[WIRE_FD_STATUS] = execution->input;
+  call->fds[WIRE_FD_STDOUT] = call->fds[WIRE_FD_STDERR] = execution->input;
+  for (uint32_t i = 0; i < call->task.mounts; i++)
+    if (call->task.placeholders >> i & 1) call->fds[WIRE_FD_MOUNTS + i] = execution->input;
+  call->fds[WIRE_FD_PROGRAM] = execution->input;
+  call->fds[call->fd_count++] = block;
+  call->fds[call->fd_count++] = execution->code.fd;
+  return block;
+}
+
+/* If such requests are to have a template, say what it would be. */
+static void offer(const struct execution *execution, const struct brig_digest *key,
+                  const struct pool_call *call) {
+  struct pool_call start = *call;
+  if (!brig__templates_wanted(execution->sandbox->templates, key)) return;
+  CLEANUP_FD int block = make_start(execution, &start, NULL);
+  if (block >= 0)
+    brig__templates_offer(execution->sandbox->templates, key, &start.task, start.fds,
+                          start.fd_count);
+}
+
+static int run_cold(struct execution *execution, struct pool_call *call, struct pool_end *ret_end,
+                    struct brig_error *err) {
+  int rc = add_start(execution, call, &execution->strings, err);
+  return rc < 0 ? rc : brig__pool_call(execution->sandbox->pool, call, ret_end, err);
+}
+
+/* From a template if there is one, else from the beginning. */
+static int run_somewhere(struct execution *execution, struct pool_call *call,
+                         struct pool_end *ret_end, struct brig_result *result,
+                         struct brig_error *err) {
+  struct templates *templates = execution->sandbox->templates;
+  struct template_kind kind = kind_of(execution, call);
+  struct brig_digest key;
+  if (!brig__warm_possible(execution->sandbox, &kind) || brig__warm_key(&kind, &key) < 0)
+    return run_cold(execution, call, ret_end, err);
+  struct zygote_process *process = brig__templates_find(templates, &key);
+  enum call_state state = CALL_NOT_SENT;
+  int rc = 0;
+  if (process != NULL && process->memory_bytes <= execution->limits.memory_bytes)
+    rc = brig__call_run(process, call, &state, ret_end, err);
+  else if (process != NULL)
+    state = CALL_ANSWERED; /* more memory than it may have: not this one's fault */
+  bool unused = process == NULL || state == CALL_NOT_SENT ||
+                process->memory_bytes > execution->limits.memory_bytes;
+  if (process != NULL) brig__templates_done(templates, &key, process, state);
+  result->warm = !unused;
+  if (!unused) return rc;
+  if (process == NULL) offer(execution, &key, call);
+  return run_cold(execution, call, ret_end, err);
+}
+
 static int run(struct execution *execution, struct brig_result *result, uint64_t asked_us,
                struct brig_error *err) {
-  struct sink sink = {.request = execution->request,
+  struct sink sink = {.request = &execution->request,
                       .result = result,
                       .limits = {execution->limits.stdout_bytes, execution->limits.stderr_bytes}};
   struct pool_call call = {.output = brig__sink_output, .context = &sink};
   struct pool_end end;
   int rc = make_call(execution, &call, err);
-  if (rc == 0) rc = brig__pool_call(execution->sandbox->pool, &call, &end, err);
+  if (rc == 0) rc = run_somewhere(execution, &call, &end, result, err);
   if (rc == 0 && sink.out_of_memory)
     rc = brig__fail(err, BRIG_E_MEMORY, "run", "out of memory for the guest's output");
   if (rc == 0) rc = brig__result_fill(result, &call, &end, asked_us, err);
@@ -203,8 +322,9 @@ int brig_sandbox_prepare(struct brig_sandbox *sandbox, const struct brig_request
 int brig_sandbox_validate_permissions(struct brig_sandbox *sandbox,
                                       const struct brig_request *request, struct brig_error *err) {
   struct mounts mounts = {0};
-  int rc = check_request(request, err);
-  if (rc == 0) rc = brig__mounts_open(sandbox, request, NULL, &mounts, err);
+  struct brig_request known;
+  int rc = read_request(request, &known, err);
+  if (rc == 0) rc = brig__mounts_open(sandbox, &known, NULL, &mounts, err);
   brig__mounts_close(&mounts);
   return rc;
 }

@@ -138,6 +138,7 @@ static int add(struct mounts *mounts, int fd, const char *name, bool read_write,
   }
   mounts->items[mounts->count].fd = fd;
   mounts->items[mounts->count].name = copy;
+  mounts->items[mounts->count].of_guest = false;
   mounts->items[mounts->count++].read_write = read_write;
   return 0;
 }
@@ -200,6 +201,7 @@ static int add_guest(struct brig_sandbox *sandbox, struct mounts *mounts, const 
       return brig__fail(err, BRIG_E_NOT_FOUND, "guest",
                         "%s is not whole: run `brig guest install %s`", guest->name, guest->name);
     rc = add_path(sandbox, mounts, canonical, guest->mounts[i].guest, false, err);
+    if (rc == 0) mounts->items[mounts->count - 1].of_guest = true;
   }
   return directory == NULL ? brig__fail(err, BRIG_E_MEMORY, "guest", "out of memory") : rc;
 }

@@ -152,27 +152,26 @@ static uint64_t between(uint64_t low, uint64_t value, uint64_t high) {
 
 static uint64_t since(uint64_t from, uint64_t to) { return to > from ? to - from : 0; }
 
-/* The worker's own times are its word only: they are kept within the zygote's. */
+/* The worker's own times are its word only: they are kept within ours. */
 static void set_times(struct brig_result *result, const struct pool_end *end, uint64_t asked_us) {
-  uint64_t forked = end->exit.forked_us, exited = end->exit.exited_us;
-  uint64_t started = forked, ended = exited;
+  uint64_t started = end->sent_us, ended = end->ended_us;
   if (end->reported) {
-    started = between(forked, end->report.started_us, exited);
-    ended = between(started, end->report.ended_us, exited);
+    started = between(end->sent_us, end->report.started_us, end->ended_us);
+    ended = between(started, end->report.ended_us, end->ended_us);
   }
-  result->queue_us = since(asked_us, forked);
-  result->start_us = since(forked, started);
+  result->queue_us = since(asked_us, end->sent_us);
+  result->start_us = since(end->sent_us, started);
   result->run_us = since(started, ended);
-  result->wall_us = since(asked_us, brig__now_us());
-  result->cpu_us = end->exit.cpu_us;
-  result->rss_bytes = end->exit.rss_bytes;
+  result->wall_us = since(asked_us, end->ended_us);
+  result->cpu_us = end->exited ? end->exit.cpu_us : end->report.cpu_us;
+  result->rss_bytes = end->exited ? end->exit.rss_bytes : end->report.rss_bytes;
 }
 
 int brig__result_fill(struct brig_result *result, const struct pool_call *call,
                       const struct pool_end *end, uint64_t asked_us, struct brig_error *err) {
   const struct brig_limits *limits = &call->task.limits;
   int status = end->exit.wait_status;
-  bool killed = WIFSIGNALED(status);
+  bool killed = end->exited && !end->reported && WIFSIGNALED(status);
   set_times(result, end, asked_us);
   if (killed && end->exit.cause == WIRE_CAUSE_CANCELLED)
     set(result, BRIG_OUTCOME_CANCELLED, "cancelled by the caller");

@@ -83,6 +83,17 @@ int brig__sandbox_pool_options(const struct brig_settings *settings,
   return rc;
 }
 
+static int open_templates(struct brig_sandbox *sandbox, const struct pool_options *options,
+                          struct brig_error *err) {
+  const struct brig_settings *settings = sandbox->settings;
+  struct template_policy policy = {.seen = settings->templates_seen,
+                                   .ready = (uint32_t)settings->templates_ready_workers,
+                                   .memory_bytes = settings->templates_memory_bytes,
+                                   .forks_per_zygote = settings->templates_forks_per_zygote,
+                                   .timeout_us = settings->templates_start_timeout_ms * 1000};
+  return brig__templates_open(options, &policy, &sandbox->templates, err);
+}
+
 static int start(struct brig_sandbox *sandbox, struct brig_error *err) {
   struct pool_options options;
   CLEANUP_FREE char *helper = NULL;
@@ -94,6 +105,7 @@ static int start(struct brig_sandbox *sandbox, struct brig_error *err) {
   if (rc == 0) rc = brig__mounts_check_configured(sandbox, err);
   if (rc == 0) rc = brig__sandbox_pool_options(sandbox->settings, &options, &helper, err);
   if (rc == 0) rc = brig__pool_create(&options, &sandbox->pool, err);
+  if (rc == 0) rc = open_templates(sandbox, &options, err);
   if (rc == 0)
     rc = brig__module_store_open(sandbox->pool, cache, sandbox->settings->cache_max_bytes,
                                  &sandbox->modules, err);
@@ -120,6 +132,7 @@ int brig_sandbox_open(const struct brig_config *config, struct brig_sandbox **re
 
 void brig_sandbox_close(struct brig_sandbox *sandbox) {
   if (sandbox == NULL) return;
+  brig__templates_close(sandbox->templates);
   brig__module_store_close(sandbox->modules);
   brig__pool_destroy(sandbox->pool);
   brig__strings_free(&sandbox->notices);

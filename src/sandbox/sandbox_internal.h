@@ -9,6 +9,7 @@
 #include "limits/limits.h"
 #include "pool/module_store.h"
 #include "pool/pool.h"
+#include "pool/templates.h"
 
 /* A list of strings of its own. */
 struct strings {
@@ -30,6 +31,7 @@ struct brig_sandbox {
   struct strings notices;
   struct pool *pool;
   struct module_store *modules;
+  struct templates *templates;
 };
 
 struct brig_cancel {
@@ -51,6 +53,7 @@ struct mounts {
     int fd;
     char *name;
     bool read_write;
+    bool of_guest; /* the interpreter's own: the same for all its executions */
   } items[WIRE_MAX_MOUNTS];
   size_t count;
 };
@@ -78,9 +81,39 @@ int brig__module_open(const struct brig_sandbox *sandbox, const struct brig_requ
 int brig__module_bytes(void *module, struct brig_error *err);
 void brig__module_close(struct module *module);
 
-/* task.c: the strings that a worker gets, as a sealed memfd. */
-int brig__task_block(const struct brig_request *request, const struct module *module,
-                     const struct mounts *mounts, struct wire_task *task, struct brig_error *err);
+/* task.c: what a worker gets beside its descriptors. */
+struct task_block { /* strings, each with its 0 byte */
+  char *data;
+  size_t size, capacity;
+  int error;
+};
+struct task_source {
+  const struct brig_request *request;
+  const struct module *module;
+  const struct mounts *mounts;
+  const char *preload; /* for a template: code that its driver runs first, or NULL */
+};
+/* Arguments, environment, entries and mounts; their counts go into the task. */
+int brig__task_block(const struct task_source *source, struct wire_task *task,
+                     struct task_block *ret_block, struct brig_error *err);
+/* The program that a guest's driver is given: its name, its arguments, its text. */
+int brig__task_program(const struct brig_request *request, struct task_block *ret_block,
+                       struct brig_error *err);
+void brig__task_block_free(struct task_block *block);
+
+/* warm.c: which executions may go on from a template, and from which. */
+struct template_kind {
+  const struct module *module;
+  const struct wire_task *task;
+  const struct task_block *strings;
+  const char *tenant;
+};
+bool brig__warm_possible(const struct brig_sandbox *sandbox, const struct template_kind *kind);
+int brig__warm_key(const struct template_kind *kind, struct brig_digest *ret_key);
+struct brig_limits brig__warm_limits(const struct brig_sandbox *sandbox,
+                                     const struct brig_limits *request);
+/* Code for the driver of such a template: fresh memory, or NULL for want of it. */
+char *brig__warm_preload(const struct brig_sandbox *sandbox, const struct guest *guest);
 
 /* result.c */
 struct sink {

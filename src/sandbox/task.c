@@ -4,18 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
-#include "base/fd.h"
 
 /* More than execve() takes; a bound on what a worker copies for itself. */
 #define BLOCK_MAX (UINT64_C(16) << 20)
 
-struct block {
-  char *data;
-  size_t size, capacity;
-  int error;
-};
-
-static void append_bytes(struct block *block, const char *data, size_t size) {
+static void append_bytes(struct task_block *block, const char *data, size_t size) {
   if (block->error < 0) return;
   if (block->size + size > BLOCK_MAX) {
     block->error = -E2BIG;
@@ -35,19 +28,19 @@ static void append_bytes(struct block *block, const char *data, size_t size) {
   block->size += size;
 }
 
-static uint32_t append(struct block *block, const char *text) {
+static uint32_t append(struct task_block *block, const char *text) {
   append_bytes(block, text, strlen(text) + 1);
   return 1;
 }
 
-static uint32_t append_list(struct block *block, const char *const *list) {
+static uint32_t append_list(struct task_block *block, const char *const *list) {
   uint32_t count = 0;
   for (; list != NULL && list[count] != NULL; count++) append(block, list[count]);
   return count;
 }
 
 /* "NAME=value" as it is; "NAME" with the host's value, or not at all. */
-static uint32_t append_variable(struct block *block, const char *variable) {
+static uint32_t append_variable(struct task_block *block, const char *variable) {
   if (strchr(variable, '=') != NULL) return append(block, variable);
   const char *value = getenv(variable);
   if (value == NULL) return 0;
@@ -62,38 +55,72 @@ static const char *base_name(const struct module *module) {
   return slash == NULL ? module->path : slash + 1;
 }
 
-static void append_arguments(struct block *block, const struct brig_request *request,
-                             const struct module *module, struct wire_task *task) {
-  const struct guest *guest = module->guest;
+static void append_arguments(struct task_block *block, const struct task_source *source,
+                             struct wire_task *task) {
+  const struct guest *guest = source->module->guest;
   if (guest != NULL) task->arguments += append_list(block, guest->arguments);
-  task->arguments += append_list(block, request->argv);
-  if (task->arguments == 0) task->arguments += append(block, base_name(module));
+  if (source->request->code == NULL) {
+    task->arguments += append_list(block, source->request->argv);
+  } else {
+    task->arguments += append_list(block, guest->driver);
+    if (source->preload != NULL) task->arguments += append(block, source->preload);
+  }
+  if (task->arguments == 0) task->arguments += append(block, base_name(source->module));
 }
 
-static void append_environment(struct block *block, const struct brig_request *request,
-                               const struct module *module, struct wire_task *task) {
-  if (module->guest != NULL) task->variables += append_list(block, module->guest->environment);
-  for (const char *const *at = request->env; at != NULL && *at != NULL; at++)
+static void append_environment(struct task_block *block, const struct task_source *source,
+                               struct wire_task *task) {
+  const struct guest *guest = source->module->guest;
+  if (guest != NULL) task->variables += append_list(block, guest->environment);
+  for (const char *const *at = source->request->env; at != NULL && *at != NULL; at++)
     task->variables += append_variable(block, *at);
 }
 
-int brig__task_block(const struct brig_request *request, const struct module *module,
-                     const struct mounts *mounts, struct wire_task *task, struct brig_error *err) {
+static int check(struct task_block *block, const char *what, struct brig_error *err) {
+  int error = block->error;
+  if (error == 0) return 0;
+  brig__task_block_free(block);
+  if (error == -E2BIG)
+    return brig__fail(err, BRIG_E_INVALID, "request",
+                      "%s more than %llu MiB; give large input on standard input", what,
+                      (unsigned long long)(BLOCK_MAX >> 20));
+  return brig__fail(err, BRIG_E_MEMORY, "request", "out of memory");
+}
+
+int brig__task_block(const struct task_source *source, struct wire_task *task,
+                     struct task_block *ret_block, struct brig_error *err) {
   static const char *const start[] = {"_start", NULL};
-  struct block block = {0};
-  append_arguments(&block, request, module, task);
-  append_environment(&block, request, module, task);
-  task->entries = append_list(&block, module->guest != NULL ? module->guest->entry : start);
+  const struct guest *guest = source->module->guest;
+  const struct mounts *mounts = source->mounts;
+  struct task_block block = {0};
+  task->arguments = task->variables = task->mounts = task->writable = task->placeholders = 0;
+  append_arguments(&block, source, task);
+  append_environment(&block, source, task);
+  task->entries = append_list(&block, guest != NULL ? guest->entry : start);
   for (size_t i = 0; i < mounts->count; i++) {
     task->mounts += append(&block, mounts->items[i].name);
     if (mounts->items[i].read_write) task->writable |= 1u << i;
+    if (!mounts->items[i].of_guest) task->placeholders |= 1u << i;
   }
-  CLEANUP_FREE char *data = block.data;
-  if (block.error == -E2BIG)
-    return brig__fail(err, BRIG_E_INVALID, "request",
-                      "arguments and environment have more than %llu MiB; give large input on "
-                      "standard input",
-                      (unsigned long long)(BLOCK_MAX >> 20));
-  int fd = block.error < 0 ? block.error : brig__sealed_memfd("brig-task", data, block.size);
-  return fd < 0 ? brig__fail_errno(err, -fd, "request", "the worker's arguments") : fd;
+  task->program = source->request->code != NULL;
+  int rc = check(&block, "arguments and environment have", err);
+  if (rc == 0) *ret_block = block;
+  return rc;
+}
+
+int brig__task_program(const struct brig_request *request, struct task_block *ret_block,
+                       struct brig_error *err) {
+  static const char *const by_text[] = {"-c", NULL};
+  struct task_block block = {0};
+  append(&block, request->code_name != NULL ? request->code_name : "<string>");
+  append_list(&block, request->argv != NULL ? request->argv : by_text);
+  append_bytes(&block, request->code, strlen(request->code));
+  int rc = check(&block, "the code has", err);
+  if (rc == 0) *ret_block = block;
+  return rc;
+}
+
+void brig__task_block_free(struct task_block *block) {
+  free(block->data);
+  *block = (struct task_block){0};
 }

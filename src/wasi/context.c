@@ -1,4 +1,5 @@
 #include "wasi/context.h"
+#include "wasi/dir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,12 +29,12 @@ static int insert(struct wasi *wasi, const struct fd_entry *entry) {
 
 /* isatty here, not when the guest asks: the jail has no ioctl. What is no
  * terminal is of unknown type, whatever carries it. */
-static int insert_stream(struct wasi *wasi, int host, wasi_rights rights) {
+static int insert_stream(struct wasi *wasi, int host, int given, wasi_rights rights) {
   struct fd_entry entry = {
       .kind = FD_STREAM,
       .filetype = isatty(host) ? WASI_FILETYPE_CHARACTER_DEVICE : WASI_FILETYPE_UNKNOWN,
       .host = host,
-      .lent = true,
+      .given = given,
       .base = rights,
       .listing = -1,
   };
@@ -45,7 +46,7 @@ static int insert_mount(struct wasi *wasi, const struct wasi_mount *mount, uint3
       .kind = FD_DIRECTORY,
       .filetype = WASI_FILETYPE_DIRECTORY,
       .host = mount->fd,
-      .lent = true,
+      .given = GIVEN_MOUNTS + (int)number,
       .read_only = !mount->read_write,
       .mount = number,
       .base = WASI_RIGHTS_DIRECTORY,
@@ -57,21 +58,27 @@ static int insert_mount(struct wasi *wasi, const struct wasi_mount *mount, uint3
 }
 
 static int insert_all(struct wasi *wasi, const struct wasi_options *options) {
-  int rc = insert_stream(wasi, options->stdin_fd, WASI_RIGHTS_INPUT);
-  if (rc == 0) rc = insert_stream(wasi, options->stdout_fd, WASI_RIGHTS_OUTPUT);
-  if (rc == 0) rc = insert_stream(wasi, options->stderr_fd, WASI_RIGHTS_OUTPUT);
+  int rc = insert_stream(wasi, options->stdin_fd, GIVEN_STDIN, WASI_RIGHTS_INPUT);
+  if (rc == 0) rc = insert_stream(wasi, options->stdout_fd, GIVEN_STDOUT, WASI_RIGHTS_OUTPUT);
+  if (rc == 0) rc = insert_stream(wasi, options->stderr_fd, GIVEN_STDERR, WASI_RIGHTS_OUTPUT);
   for (size_t i = 0; i < options->mount_count && rc == 0; i++)
     rc = insert_mount(wasi, &options->mounts[i], (uint32_t)i);
   return rc;
 }
 
-int brig__wasi_create(const struct wasi_options *options, struct wasi **ret_wasi) {
-  struct wasi *wasi = calloc(1, sizeof *wasi);
-  if (wasi == NULL) return -ENOMEM;
+static void set_task(struct wasi *wasi, const struct wasi_options *options) {
+  wasi->program = options->program_fd;
   wasi->quota.bytes_max = options->quota_bytes;
   wasi->quota.files_max = options->quota_files;
   uint64_t given = 3 + options->mount_count;
   wasi->fds.max = options->open_files > given ? options->open_files : (uint32_t)given;
+}
+
+int brig__wasi_create(const struct wasi_options *options, struct wasi **ret_wasi) {
+  struct wasi *wasi = calloc(1, sizeof *wasi);
+  if (wasi == NULL) return -ENOMEM;
+  wasi->parks = options->parks;
+  set_task(wasi, options);
   int rc = fill_block(&wasi->arguments, options->argv);
   if (rc == 0) rc = fill_block(&wasi->environment, options->env);
   if (rc == 0) rc = insert_all(wasi, options);
@@ -80,6 +87,46 @@ int brig__wasi_create(const struct wasi_options *options, struct wasi **ret_wasi
   else
     *ret_wasi = wasi;
   return rc;
+}
+
+static void give_again(struct fd_entry *entry, const struct wasi_options *options) {
+  const int streams[] = {[GIVEN_STDIN] = options->stdin_fd,
+                         [GIVEN_STDOUT] = options->stdout_fd,
+                         [GIVEN_STDERR] = options->stderr_fd};
+  if (entry->given < 0) return;
+  if (entry->given < GIVEN_MOUNTS) {
+    entry->host = streams[entry->given];
+    return;
+  }
+  const struct wasi_mount *mount = &options->mounts[entry->given - GIVEN_MOUNTS];
+  entry->host = mount->fd;
+  entry->read_only = !mount->read_write;
+  brig__dir_forget(entry);
+}
+
+void brig__wasi_resume(struct wasi *wasi, const struct wasi_options *options) {
+  wasi->parks = false;
+  set_task(wasi, options);
+  if (wasi->fds.max < wasi->fds.count) wasi->fds.max = wasi->fds.count;
+  for (uint32_t fd = 0; fd < wasi->fds.count; fd++) give_again(&wasi->fds.items[fd], options);
+}
+
+size_t brig__wasi_opened(const struct wasi *wasi, int *fds, size_t max) {
+  size_t count = 0;
+  for (uint32_t fd = 0; fd < wasi->fds.count; fd++) {
+    const struct fd_entry *entry = &wasi->fds.items[fd];
+    const int held[] = {entry->given < 0 ? entry->host : -1, entry->listing};
+    for (size_t i = 0; i < 2 && entry->kind != FD_FREE; i++) {
+      if (held[i] < 0) continue;
+      if (count < max) fds[count] = held[i];
+      count++;
+    }
+  }
+  return count;
+}
+
+bool brig__wasi_must_park(const struct wasi *wasi, const struct fd_entry *entry) {
+  return wasi->parks && entry->given == GIVEN_STDIN;
 }
 
 void brig__wasi_destroy(struct wasi *wasi) {

@@ -16,6 +16,8 @@ struct wasi {
   struct string_block arguments, environment;
   struct fd_table fds;
   struct quota quota;
+  int program; /* what standard input gives first, or -1: over, or none */
+  bool parks;  /* the first wish for input is WASI_PARKED */
   uint32_t exit_code;
 };
 
@@ -28,6 +30,9 @@ struct wasi {
 #undef X
 #undef U
 #undef u
+
+/* Must the caller leave with WASI_PARKED? */
+bool brig__wasi_must_park(const struct wasi *wasi, const struct fd_entry *entry);
 
 /* What fd_filestat_get and path_filestat_get give. */
 struct stat;

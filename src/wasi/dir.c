@@ -26,13 +26,20 @@ struct host_dirent { /* getdents64(2) */
 };
 
 int brig__dir_listing(struct fd_entry *entry) {
-  if (!entry->lent) return entry->host;
+  if (entry->given < 0) return entry->host;
   if (entry->listing < 0) {
     int fd = brig__path_open(entry, ".", O_RDONLY | O_DIRECTORY);
     if (fd < 0) return fd;
     entry->listing = fd;
   }
   return entry->listing;
+}
+
+void brig__dir_forget(struct fd_entry *entry) {
+  if (entry->listing >= 0) close(entry->listing);
+  entry->listing = -1;
+  free(entry->entries);
+  entry->entries = NULL;
 }
 
 static enum wasi_filetype filetype(uint8_t type) {

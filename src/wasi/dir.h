@@ -8,4 +8,7 @@
  * Opened when first asked for. Or -errno. */
 int brig__dir_listing(struct fd_entry *entry);
 
+/* Close that descriptor and drop what was read ahead. */
+void brig__dir_forget(struct fd_entry *entry);
+
 #endif

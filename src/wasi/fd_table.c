@@ -1,16 +1,18 @@
 #include "wasi/fd_table.h"
+#include "wasi/dir.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+static const struct fd_entry empty = {.kind = FD_FREE, .host = -1, .given = -1, .listing = -1};
+
 static void close_entry(struct fd_entry *entry) {
-  if (!entry->lent && entry->host >= 0) close(entry->host);
-  if (entry->kind == FD_DIRECTORY && entry->listing >= 0) close(entry->listing);
-  free(entry->entries);
+  if (entry->given < 0 && entry->host >= 0) close(entry->host);
+  brig__dir_forget(entry);
   free(entry->preopen);
-  *entry = (struct fd_entry){.kind = FD_FREE, .host = -1, .listing = -1};
+  *entry = empty;
 }
 
 static wasi_errno grow(struct fd_table *table) {
@@ -79,7 +81,7 @@ wasi_errno brig__fd_move(struct fd_table *table, uint32_t from, uint32_t to) {
   if (error != WASI_ESUCCESS || source == target) return error;
   close_entry(target);
   *target = *source;
-  *source = (struct fd_entry){.kind = FD_FREE, .host = -1, .listing = -1};
+  *source = empty;
   return WASI_ESUCCESS;
 }
 

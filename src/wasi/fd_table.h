@@ -1,5 +1,5 @@
 /* wasi/fd_table.h - the guest's descriptors. Numbers are the lowest free ones;
- * an entry owns its host descriptor unless it was lent at the start. */
+ * an entry owns its host descriptor unless it was given at the start. */
 #ifndef BRIG_WASI_FD_TABLE_H
 #define BRIG_WASI_FD_TABLE_H
 
@@ -11,11 +11,14 @@ enum fd_kind { FD_FREE, FD_STREAM, FD_FILE, FD_DIRECTORY };
 
 struct dir_buffer; /* dir.c: entries read ahead */
 
+enum { GIVEN_STDIN, GIVEN_STDOUT, GIVEN_STDERR, GIVEN_MOUNTS };
+
 struct fd_entry {
   enum fd_kind kind;
   enum wasi_filetype filetype;
   int host;       /* the host's descriptor */
-  bool lent;      /* not ours to close */
+  int given;      /* its place among what was given at the start, which is not ours
+                     to close: GIVEN_...; -1: opened by the guest */
   bool read_only; /* of a read-only mount: nothing may change through it */
   uint16_t flags; /* WASI_FDFLAG_... */
   uint32_t mount; /* which mount it is of; directories and files */

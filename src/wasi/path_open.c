@@ -95,6 +95,7 @@ static wasi_errno adopt(struct opening *opening, int opened, uint32_t *ret_fd) {
       .kind = directory ? FD_DIRECTORY : FD_FILE,
       .filetype = brig__wasi_filetype(st.st_mode),
       .host = STEAL_FD(fd),
+      .given = -1,
       .read_only = opening->directory->read_only,
       .flags = (uint16_t)opening->fdflags,
       .mount = opening->directory->mount,

@@ -54,11 +54,22 @@ static wasi_errno plan_fd(struct wasi *wasi, struct waiting *waiting, uint32_t i
   TRY(brig__fd_get(&wasi->fds, subscription->fd.fd, 0, &entry));
   if (entry->kind == FD_DIRECTORY) return WASI_EBADF;
   TRY(brig__fd_get(&wasi->fds, subscription->fd.fd, rights, &entry));
-  if (entry->kind == FD_STREAM)
+  bool program = reads && entry->given == GIVEN_STDIN && wasi->program >= 0;
+  if (entry->kind == FD_STREAM && !program)
     waiting->fds[i] = (struct pollfd){entry->host, reads ? POLLIN : POLLOUT, 0};
   else
     waiting->ready[i] = true;
   return WASI_ESUCCESS;
+}
+
+static bool asks_for_input(struct wasi *wasi, const struct waiting *waiting) {
+  struct fd_entry *entry;
+  for (uint32_t i = 0; wasi->parks && i < waiting->count; i++)
+    if (waiting->subscriptions[i].tag == WASI_EVENT_FD_READ &&
+        brig__fd_get(&wasi->fds, waiting->subscriptions[i].fd.fd, 0, &entry) == WASI_ESUCCESS &&
+        brig__wasi_must_park(wasi, entry))
+      return true;
+  return false;
 }
 
 static void plan(struct wasi *wasi, struct waiting *waiting) {
@@ -130,6 +141,7 @@ uint32_t brig__wasi_poll_oneoff(struct wasi *wasi, const struct wasi_view *view,
     return WASI_EFAULT;
   TRY(brig__mem_load(view, in, waiting.subscriptions, count * sizeof(struct wasi_subscription)));
   waiting.count = count;
+  if (asks_for_input(wasi, &waiting)) return WASI_PARKED;
   plan(wasi, &waiting);
   while (stored == 0) {
     TRY(sleep_until_ready(&waiting));

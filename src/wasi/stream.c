@@ -53,13 +53,25 @@ static wasi_errno begin(struct wasi *wasi, const struct wasi_view *view, uint32_
   return brig__mem_iovecs(view, iovecs, count, ret_buffers);
 }
 
+/* Its end is told once; what follows is standard input's own. */
+static wasi_errno read_program(struct wasi *wasi, const struct wasi_view *view,
+                               const struct guest_iovecs *buffers, uint32_t ret) {
+  const struct fd_entry program = {.host = wasi->program};
+  ssize_t count = read_at(&program, buffers, NULL);
+  if (count <= 0) wasi->program = -1;
+  return finish(view, ret, count);
+}
+
 static uint32_t read_call(struct wasi *wasi, const struct wasi_view *view, uint32_t fd,
                           uint32_t iovecs, uint32_t count, const uint64_t *offset, uint32_t ret) {
   wasi_rights rights = WASI_RIGHT_FD_READ | (offset != NULL ? WASI_RIGHT_FD_SEEK : 0);
   struct guest_iovecs buffers;
   struct fd_entry *entry;
   TRY(begin(wasi, view, fd, rights, iovecs, count, offset, ret, &entry, &buffers));
+  if (brig__wasi_must_park(wasi, entry)) return WASI_PARKED;
   if (buffers.count == 0) return brig__mem_store_u32(view, ret, 0);
+  if (entry->given == GIVEN_STDIN && wasi->program >= 0)
+    return read_program(wasi, view, &buffers, ret);
   TRY(check_ready(entry, POLLIN));
   return finish(view, ret, read_at(entry, &buffers, offset));
 }

@@ -21,7 +21,8 @@ struct wasi;
 
 /* A directory of the host's, as the guest's preopen. */
 struct wasi_mount {
-  int fd;           /* an open directory (O_PATH will do); stays the caller's */
+  int fd;           /* an open directory (O_PATH will do), the caller's; -1: a
+                       placeholder, in which nothing is found until it is replaced */
   const char *name; /* what the guest calls it */
   bool read_write;
 };
@@ -32,6 +33,10 @@ struct wasi_options {
   int stdin_fd, stdout_fd, stderr_fd; /* stay the caller's */
   const struct wasi_mount *mounts;    /* become descriptors 3, 4, ... */
   size_t mount_count;
+  int program_fd; /* -1, or what standard input gives first, up to an end of its
+                     own (a read of 0 bytes), before what stdin_fd has; a file */
+  bool parks;     /* for a template: the first call that asks for input returns
+                     WASI_PARKED, having done nothing */
   uint64_t quota_bytes, quota_files; /* for all read-write mounts together */
   uint32_t open_files;               /* guest descriptors, preopens included */
 };
@@ -39,6 +44,16 @@ struct wasi_options {
 /* 0 or -errno. */
 int brig__wasi_create(const struct wasi_options *options, struct wasi **ret_wasi);
 void brig__wasi_destroy(struct wasi *wasi);
+
+/* After WASI_PARKED, in a fork: the streams, directories and quota become those
+ * of `options`, under the same guest descriptors. There must be as many mounts,
+ * of the same names; arguments and environment stay. Asks for input succeed from
+ * now on. */
+void brig__wasi_resume(struct wasi *wasi, const struct wasi_options *options);
+
+/* The host's descriptors that the guest holds and that were not given: at most
+ * `max` of them; how many there are. */
+size_t brig__wasi_opened(const struct wasi *wasi, int *fds, size_t max);
 
 /* The guest's linear memory now; fetched anew for each call, as it may move or
  * grow between calls. */
@@ -48,8 +63,10 @@ struct wasi_view {
 };
 
 /* `invoke` returns a preview 1 errno, or WASI_EXITED when the guest must not go
- * on: proc_exit was called, brig__wasi_exit_code() has the status. */
+ * on: proc_exit was called, brig__wasi_exit_code() has the status; or WASI_PARKED
+ * when it must not go on yet, and the same call is to be made again later. */
 #define WASI_EXITED UINT32_MAX
+#define WASI_PARKED (UINT32_MAX - 1)
 
 struct wasi_call {
   const char *name;   /* "fd_read" */

@@ -1,0 +1,216 @@
+#include "pool/template.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/fd.h"
+#include "pool/worker_internal.h"
+
+/* One a process: the zygote's, and a copy in each of its forks. */
+struct template {
+  struct worker_context *context;
+  int socket, statm;
+  struct worker worker;   /* the start's, then, in a fork, the task's */
+  struct wire_task start; /* the WIRE_WARM: what the template is of */
+  struct worker_strings strings;
+  struct worker_mounts mounts;
+  uint64_t data_bytes, memory_bytes; /* in use as it parked; the latter within the former */
+  struct zygote_job job;
+  struct engine_run run; /* what a fork goes on with */
+};
+
+/* /proc/self/statm: column 2 is resident, 3 of it shared, 6 data; in pages. */
+static void read_statm(const struct template *template, uint64_t *ret_data,
+                       uint64_t *ret_resident) {
+  char text[128] = "";
+  unsigned long long resident = 0, shared = 0, data = 0;
+  uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+  if (pread(template->statm, text, sizeof text - 1, 0) > 0)
+    sscanf(text, "%*u %llu %llu %*u %*u %llu", &resident, &shared, &data);
+  *ret_data = data * page;
+  *ret_resident = (resident - shared) * page;
+}
+
+/* What a worker may write, of what was there before its task and beside. */
+static uint64_t data_allowed(const struct template *template, uint64_t memory_bytes) {
+  uint64_t more = memory_bytes > template->memory_bytes ? memory_bytes - template->memory_bytes : 0;
+  return template->data_bytes + more;
+}
+
+static void close_inherited(struct template *template) {
+  int keep[WIRE_MAX_FDS + WORKER_KEPT];
+  struct zygote_job *job = &template->job;
+  size_t count = brig__wasi_opened(template->worker.wasi, keep, WORKER_KEPT);
+  if (count > WORKER_KEPT) _exit(1);
+  for (size_t i = WIRE_FD_STATUS; i < WIRE_MAX_FDS && i < job->fd_count; i++)
+    if (job->fds[i] >= 0) keep[count++] = job->fds[i];
+  dup2(job->fds[WIRE_FD_STDERR], STDERR_FILENO); /* an engine's last words */
+  brig__worker_close_others(keep, count);
+}
+
+/* The task's own streams, directories and limits, under the guest's descriptors. */
+static void go_on(struct template *template) {
+  struct worker *worker = &template->worker;
+  struct wasi_options options = brig__worker_wasi_options(worker, &template->mounts);
+  brig__wasi_resume(worker->wasi, &options);
+  template->run = (struct engine_run){.wasi = worker->wasi,
+                                      .limits = &worker->task->limits,
+                                      .ended = brig__worker_ended,
+                                      .context = worker};
+  worker->report.started_us = brig__now_us();
+}
+
+static struct jail_worker plan(struct template *template) {
+  struct worker *worker = &template->worker;
+  brig__worker_mounts(worker, template->strings.mounts, &template->mounts);
+  return brig__worker_plan_jail(worker, &template->mounts,
+                                data_allowed(template, worker->task->limits.memory_bytes));
+}
+
+static void check_task(struct template *template) {
+  const struct wire_task *task = &template->job.task, *start = &template->start;
+  if (task->mounts != start->mounts || task->writable != start->writable ||
+      task->program != start->program || task->placeholders != 0)
+    brig__worker_fail_errno(&template->worker, -EPROTO, "a task of another template");
+}
+
+/* Forked on demand: the task is known. */
+static void begin_task(struct template *template) {
+  struct worker *worker = &template->worker;
+  check_task(template);
+  struct jail_worker jail = plan(template);
+  brig__worker_check_walls(worker, brig__jail_worker(template->context->jail, &jail));
+  go_on(template);
+}
+
+/* STDIN, PROGRAM and the directories come with the task; the rest is here. */
+static void receive_task(struct template *template) {
+  struct zygote_job *job = &template->job;
+  int fds[WIRE_MAX_FDS];
+  size_t count = 0;
+  int rc = brig__wire_receive(JAIL_LINK, &job->task, sizeof job->task, fds, WIRE_MAX_FDS, &count);
+  if (rc < 0) _exit(0); /* the host is gone, or wants it no more */
+  if (count != 2u + job->task.mounts || job->task.mounts > WIRE_MAX_MOUNTS)
+    brig__worker_fail_errno(&template->worker, -EPROTO, "a ready worker's task");
+  job->fds[WIRE_FD_STDIN] = fds[0];
+  for (size_t i = 1; i < count; i++) job->fds[WIRE_FD_PROGRAM + i - 1] = fds[i];
+  job->fd_count = WIRE_FD_PROGRAM + count - 1;
+}
+
+/* Fenced for any task of the template, then told which. */
+static void wait_for_task(struct template *template) {
+  struct worker *worker = &template->worker;
+  struct zygote_job *job = &template->job;
+  worker->task = &template->start;
+  struct jail_worker ceilings = plan(template);
+  ceilings.mount_count = 0;
+  ceilings.open_files += WIRE_MAX_FDS;
+  brig__worker_check_walls(worker, brig__jail_ready(template->context->jail, &ceilings));
+  receive_task(template);
+  worker->task = &job->task;
+  worker->fd_count = job->fd_count;
+  check_task(template);
+  struct jail_worker jail = plan(template);
+  brig__worker_check_walls(worker, brig__jail_narrow(template->context->jail, &jail));
+  go_on(template);
+}
+
+static void begin_worker(struct template *template, bool ready) {
+  struct zygote_job *job = &template->job;
+  struct worker *worker = &template->worker;
+  brig__worker_begin(template->context);
+  if (ready) {
+    job->fd_count = WIRE_FD_COMMON;
+    job->fds[WIRE_FD_STATUS] = dup2(job->fds[WIRE_FD_STATUS], JAIL_LINK);
+  }
+  worker->fds = job->fds;
+  worker->fd_count = job->fd_count;
+  worker->task = &job->task;
+  worker->report = (struct wire_report){0};
+  close_inherited(template);
+  if (ready)
+    wait_for_task(template);
+  else
+    begin_task(template);
+}
+
+static void report_warm(struct template *template) {
+  struct worker *worker = &template->worker;
+  struct wire_report *report = &worker->report;
+  *report = (struct wire_report){.magic = WIRE_MAGIC, .kind = WIRE_WARMED};
+  read_statm(template, &template->data_bytes, &report->warmed.resident_bytes);
+  report->warmed.memory_bytes = template->memory_bytes;
+  if (brig__write_all(worker->fds[WIRE_FD_STATUS], report, sizeof *report) < 0) _exit(1);
+  for (size_t i = 0; i < worker->fd_count; i++)
+    if (worker->fds[i] >= 0) close(worker->fds[i]);
+  close(template->statm);
+}
+
+static const struct engine_run *parked(void *context, uint64_t memory_bytes) {
+  struct template *template = context;
+  struct zygote_options options = {.context = template->context,
+                                   .socket = template->socket,
+                                   .of_template = true,
+                                   .ready = template->start.ready};
+  template->memory_bytes = memory_bytes;
+  report_warm(template);
+  enum zygote_role role = brig__zygote_serve(&options, &template->job);
+  if (role != ZYGOTE_WORKER && role != ZYGOTE_READY) _exit(0);
+  begin_worker(template, role == ZYGOTE_READY);
+  return &template->run;
+}
+
+/* It ended, which no template's start may. */
+__attribute__((noreturn)) static void ended(void *context, const struct engine_end *end) {
+  brig__worker_ended(&((struct template *)context)->worker, end);
+}
+
+static void create_wasi(struct template *template) {
+  struct worker *worker = &template->worker;
+  struct wasi_options options = brig__worker_wasi_options(worker, &template->mounts);
+  options.argv = template->strings.arguments;
+  options.env = template->strings.variables;
+  options.parks = true;
+  int rc = brig__wasi_create(&options, &worker->wasi);
+  if (rc < 0) brig__worker_fail_errno(worker, rc, "setting up the host calls");
+}
+
+/* The guest's start may be anybody's code: nothing that it could reach is left. */
+static void enter_jail(struct template *template) {
+  struct worker *worker = &template->worker;
+  uint64_t data = brig__worker_data_in_use(template->context) +
+                  template->start.limits.memory_bytes + WORKER_HEADROOM;
+  template->statm = openat(template->context->proc_fd, "self/statm", O_RDONLY | O_CLOEXEC);
+  close(template->context->proc_fd);
+  template->context->proc_fd = -1;
+  brig__worker_check_walls(worker, brig__jail_zygote(template->context->jail, data));
+}
+
+void brig__template_run(struct worker_context *context, int socket, const struct zygote_job *job) {
+  static struct template template;
+  struct worker *worker = &template.worker;
+  int fds[WIRE_MAX_FDS];
+  memcpy(fds, job->fds, sizeof fds);
+  template.context = context;
+  template.socket = socket;
+  template.start = job->task;
+  *worker = (struct worker){
+      .context = context, .task = &template.start, .fds = fds, .fd_count = job->fd_count};
+  brig__worker_strings(worker, &template.strings);
+  brig__worker_mounts(worker, template.strings.mounts, &template.mounts);
+  struct engine_module *module = brig__worker_load(worker);
+  fds[WIRE_FD_MOUNTS + template.start.mounts + 1] = -1; /* the code, which is closed */
+  create_wasi(&template);
+  enter_jail(&template);
+  struct engine_run run = {.wasi = worker->wasi,
+                           .entry = (const char *const *)template.strings.entries,
+                           .limits = &template.start.limits,
+                           .ended = ended,
+                           .context = &template,
+                           .parked = parked};
+  brig__engine_run(module, &run);
+}

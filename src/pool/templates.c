@@ -1,0 +1,349 @@
+#include "pool/templates.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/error.h"
+#include "base/fd.h"
+#include "engine/end.h"
+
+/* Keys that are only counted; the least recently seen are forgotten. */
+#define COUNTED_MAX 1024
+
+enum state { COUNTED, WANTED, WARM, REFUSED };
+
+struct template {
+  struct template *next; /* the most recently used first */
+  struct brig_digest key;
+  enum state state;
+  uint64_t seen, forks;
+  bool starting; /* the thread is at it, without the lock */
+  struct wire_task task;
+  int fds[WIRE_MAX_FDS]; /* ours, once there is a task */
+  size_t fd_count;
+  struct zygote_process *process;
+  uint64_t resident_bytes;
+};
+
+struct templates {
+  struct pool_options options; /* with a helper of our own */
+  struct template_policy policy;
+  pthread_mutex_t lock; /* of all below */
+  pthread_cond_t changed;
+  pthread_t thread;
+  bool running, closing;
+  struct template *list;
+};
+
+static void unref(struct zygote_process *process) {
+  if (process != NULL) brig__zygote_process_unref(process);
+}
+
+static void free_template(struct template *template) {
+  for (size_t i = 0; i < template->fd_count; i++) close(template->fds[i]);
+  unref(template->process);
+  free(template);
+}
+
+/* With the lock: the template, moved to the front; made if need be. */
+static struct template *get(struct templates *templates, const struct brig_digest *key, bool make) {
+  for (struct template **at = &templates->list; *at != NULL; at = &(*at)->next) {
+    struct template *template = *at;
+    if (memcmp(&template->key, key, sizeof *key) != 0) continue;
+    *at = template->next;
+    template->next = templates->list;
+    return templates->list = template;
+  }
+  struct template *template = make ? calloc(1, sizeof *template) : NULL;
+  if (template == NULL) return NULL;
+  template->key = *key;
+  template->next = templates->list;
+  return templates->list = template;
+}
+
+/* With the lock: forget what has long not been seen, and end zygotes, the least
+ * recently used first, until the rest have room. */
+static void trim(struct templates *templates) {
+  uint64_t resident = 0;
+  unsigned counted = 0;
+  for (struct template **at = &templates->list; *at != NULL;) {
+    struct template *template = *at;
+    bool idle = template->process == NULL && !template->starting && template->state != WANTED;
+    if (idle && ++counted > COUNTED_MAX) {
+      *at = template->next;
+      free_template(template);
+      continue;
+    }
+    resident += template->process == NULL ? 0 : template->resident_bytes;
+    if (resident > templates->policy.memory_bytes && template->process != NULL &&
+        template != templates->list) {
+      resident -= template->resident_bytes;
+      unref(template->process);
+      template->process = NULL;
+      template->state = COUNTED;
+      template->seen = 0;
+    }
+    at = &template->next;
+  }
+}
+
+static bool set_task(struct template *template, const struct wire_task *task, const int *fds,
+                     size_t fd_count) {
+  if (template->fd_count > 0) return true;
+  template->task = *task;
+  for (size_t i = 0; i < fd_count; i++) {
+    int fd = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) {
+      while (template->fd_count > 0) close(template->fds[--template->fd_count]);
+      return false;
+    }
+    template->fds[template->fd_count++] = fd;
+  }
+  return true;
+}
+
+/* The start's last words, as one line. */
+static void read_output(int fd, char *text, size_t size) {
+  ssize_t got = pread(fd, text, size - 1, 0);
+  text[got > 0 ? got : 0] = '\0';
+  for (char *at = text; *at != '\0'; at++)
+    if ((unsigned char)*at < ' ' || *at == 127) *at = ' ';
+}
+
+static int refuse(struct brig_error *err, const char *why, const char *more) {
+  return brig__fail(err, BRIG_E_MODULE, "template", "it is not made into a template: %s%s%s", why,
+                    *more ? ": " : "", more);
+}
+
+static int judge(const struct wire_report *report, int output, struct brig_error *err) {
+  char text[160];
+  read_output(output, text, sizeof text);
+  if (report->kind == WIRE_WARMED && text[0] == '\0') return 0;
+  if (report->kind == WIRE_FAILED) return refuse(err, "it cannot be started", report->error.message);
+  if (report->kind == WIRE_WARMED)
+    return refuse(err, "it wrote output before it asked for input", text);
+  if (report->ended.kind == ENGINE_END_TRAPPED)
+    return refuse(err, "it trapped before it asked for input", text);
+  return refuse(err, "it ended before it asked for input", text);
+}
+
+/* STDIN is nothing yet, and what is written goes to a file of ours. */
+static int warm(struct templates *templates, struct zygote_process *process,
+                const struct template *template, struct brig_error *err) {
+  int ends[2], fds[WIRE_MAX_FDS];
+  struct wire_report report = {0};
+  CLEANUP_FD int output = brig__memfd("brig-start");
+  CLEANUP_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (output < 0 || null < 0 || pipe2(ends, O_CLOEXEC) < 0)
+    return brig__fail_errno(err, errno, "template", "a zygote's descriptors");
+  CLEANUP_FD int status = ends[0];
+  memcpy(fds, template->fds, sizeof fds);
+  fds[WIRE_FD_CONTROL] = fds[WIRE_FD_STDIN] = null;
+  fds[WIRE_FD_STATUS] = ends[1];
+  fds[WIRE_FD_STDOUT] = fds[WIRE_FD_STDERR] = output;
+  int rc = brig__wire_send(process->socket, &template->task, sizeof template->task, fds,
+                           template->fd_count, 0);
+  close(ends[1]);
+  if (rc < 0) return brig__fail_errno(err, -rc, "template", "the zygote takes no task");
+  struct pollfd one = {status, POLLIN, 0};
+  if (poll(&one, 1, (int)(templates->policy.timeout_us / 1000)) == 0)
+    return refuse(err, "it ran too long before it asked for input (templates.start_timeout_secs)",
+                  "");
+  if (read(status, &report, sizeof report) != (ssize_t)sizeof report || report.magic != WIRE_MAGIC)
+    return refuse(err, "its zygote died", "");
+  process->memory_bytes = report.warmed.memory_bytes;
+  process->resident_bytes = report.warmed.resident_bytes;
+  return judge(&report, output, err);
+}
+
+/* Without the lock, by whoever set `starting`. */
+static int start(struct templates *templates, const struct template *template,
+                 struct zygote_process **ret_process, struct brig_error *err) {
+  struct zygote_process *process = NULL;
+  int rc = brig__zygote_process_start(&templates->options, &process, err);
+  if (rc < 0) return rc;
+  rc = warm(templates, process, template, err);
+  if (rc == 0) {
+    *ret_process = process;
+    return 0;
+  }
+  brig__zygote_process_kill(process);
+  unref(process);
+  return rc;
+}
+
+/* With the lock, which is let go of meanwhile. */
+static int start_unlocked(struct templates *templates, struct template *template,
+                          struct brig_error *err) {
+  struct zygote_process *process = NULL, *old;
+  template->starting = true;
+  pthread_mutex_unlock(&templates->lock);
+  int rc = start(templates, template, &process, err);
+  pthread_mutex_lock(&templates->lock);
+  template->starting = false;
+  template->state = rc == 0 ? WARM : REFUSED;
+  template->forks = 0;
+  template->resident_bytes = rc == 0 ? process->resident_bytes : 0;
+  old = template->process;
+  template->process = process;
+  trim(templates);
+  pthread_cond_broadcast(&templates->changed);
+  unref(old); /* its workers keep it until they end */
+  return rc;
+}
+
+static struct template *find_work(struct templates *templates) {
+  for (struct template *at = templates->list; at != NULL; at = at->next)
+    if (at->state == WANTED && !at->starting) return at;
+  return NULL;
+}
+
+static void *work(void *context) {
+  struct templates *templates = context;
+  pthread_mutex_lock(&templates->lock);
+  while (!templates->closing) {
+    struct template *template = find_work(templates);
+    struct brig_error ignored;
+    if (template != NULL)
+      start_unlocked(templates, template, &ignored);
+    else
+      pthread_cond_wait(&templates->changed, &templates->lock);
+  }
+  pthread_mutex_unlock(&templates->lock);
+  return NULL;
+}
+
+/* The host's signals are not for this thread. */
+static int start_thread(struct templates *templates) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int rc = pthread_create(&templates->thread, NULL, work, templates);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  templates->running = rc == 0;
+  return -rc;
+}
+
+int brig__templates_open(const struct pool_options *options, const struct template_policy *policy,
+                         struct templates **ret_templates, struct brig_error *err) {
+  struct templates *templates = calloc(1, sizeof *templates);
+  char *helper = strdup(options->helper);
+  if (templates == NULL || helper == NULL) {
+    free(templates);
+    free(helper);
+    return brig__fail(err, BRIG_E_MEMORY, "start", "out of memory");
+  }
+  templates->options = *options;
+  templates->options.helper = helper;
+  templates->policy = *policy;
+  pthread_mutex_init(&templates->lock, NULL);
+  pthread_cond_init(&templates->changed, NULL);
+  int rc = start_thread(templates);
+  if (rc == 0) {
+    *ret_templates = templates;
+    return 0;
+  }
+  brig__templates_close(templates);
+  return brig__fail_errno(err, -rc, "start", "a thread for templates");
+}
+
+void brig__templates_close(struct templates *templates) {
+  if (templates == NULL) return;
+  pthread_mutex_lock(&templates->lock);
+  templates->closing = true;
+  pthread_cond_broadcast(&templates->changed);
+  pthread_mutex_unlock(&templates->lock);
+  if (templates->running) pthread_join(templates->thread, NULL);
+  while (templates->list != NULL) {
+    struct template *template = templates->list;
+    templates->list = template->next;
+    free_template(template);
+  }
+  pthread_cond_destroy(&templates->changed);
+  pthread_mutex_destroy(&templates->lock);
+  free((char *)(uintptr_t)templates->options.helper);
+  free(templates);
+}
+
+struct zygote_process *brig__templates_find(struct templates *templates,
+                                            const struct brig_digest *key) {
+  struct zygote_process *process = NULL;
+  pthread_mutex_lock(&templates->lock);
+  struct template *template = get(templates, key, true);
+  if (template != NULL) template->seen++;
+  if (template != NULL && template->process != NULL) {
+    process = brig__zygote_process_ref(template->process);
+    /* The next one is started while this one still serves. */
+    if (++template->forks >= templates->policy.forks_per_zygote && template->state == WARM) {
+      template->state = WANTED;
+      pthread_cond_broadcast(&templates->changed);
+    }
+  }
+  trim(templates);
+  pthread_mutex_unlock(&templates->lock);
+  return process;
+}
+
+static bool wanted(const struct templates *templates, const struct template *template) {
+  uint64_t enough = templates->policy.seen;
+  return template != NULL && template->state == COUNTED && enough != 0 && template->seen >= enough;
+}
+
+bool brig__templates_wanted(struct templates *templates, const struct brig_digest *key) {
+  pthread_mutex_lock(&templates->lock);
+  bool answer = wanted(templates, get(templates, key, false));
+  pthread_mutex_unlock(&templates->lock);
+  return answer;
+}
+
+void brig__templates_offer(struct templates *templates, const struct brig_digest *key,
+                           const struct wire_task *warm, const int *fds, size_t fd_count) {
+  pthread_mutex_lock(&templates->lock);
+  struct template *template = get(templates, key, false);
+  if (wanted(templates, template) && set_task(template, warm, fds, fd_count)) {
+    template->task.ready = templates->policy.ready;
+    template->state = WANTED;
+    pthread_cond_broadcast(&templates->changed);
+  }
+  pthread_mutex_unlock(&templates->lock);
+}
+
+int brig__templates_warm(struct templates *templates, const struct brig_digest *key,
+                         const struct wire_task *warm, const int *fds, size_t fd_count,
+                         struct brig_error *err) {
+  int rc = 0;
+  pthread_mutex_lock(&templates->lock);
+  struct template *template = get(templates, key, true);
+  if (template == NULL || !set_task(template, warm, fds, fd_count)) {
+    rc = brig__fail(err, BRIG_E_MEMORY, "template", "out of memory or descriptors");
+  } else if (template->process == NULL && !template->starting) {
+    if (template->task.ready == 0) template->task.ready = templates->policy.ready;
+    rc = start_unlocked(templates, template, err);
+  }
+  pthread_mutex_unlock(&templates->lock);
+  return rc;
+}
+
+void brig__templates_done(struct templates *templates, const struct brig_digest *key,
+                          struct zygote_process *process, enum call_state state) {
+  struct zygote_process *dead = NULL;
+  if (state != CALL_ANSWERED) {
+    pthread_mutex_lock(&templates->lock);
+    struct template *template = get(templates, key, false);
+    if (template != NULL && template->process == process) {
+      dead = process;
+      template->process = NULL;
+      template->state = WANTED;
+      pthread_cond_broadcast(&templates->changed);
+    }
+    pthread_mutex_unlock(&templates->lock);
+  }
+  unref(dead);
+  unref(process);
+}
