@@ -83,12 +83,15 @@ void brig__worker_ended(void *context, const struct engine_end *end) {
 void brig__worker_mounts(const struct worker *worker, char *const *names,
                          struct worker_mounts *ret_mounts) {
   const struct wire_task *task = worker->task;
+  ret_mounts->jail_count = 0;
   for (uint32_t i = 0; i < task->mounts; i++) {
     bool read_write = (task->writable >> i & 1) != 0;
     int fd = task->placeholders >> i & 1 ? -1 : worker->fds[WIRE_FD_MOUNTS + i];
     ret_mounts->guest[i] =
         (struct wasi_mount){.fd = fd, .name = names[i], .read_write = read_write};
-    ret_mounts->jail[i] = (struct jail_mount){.fd = fd, .read_write = read_write};
+    if (fd >= 0)
+      ret_mounts->jail[ret_mounts->jail_count++] =
+          (struct jail_mount){.fd = fd, .read_write = read_write};
   }
 }
 
@@ -120,7 +123,7 @@ struct jail_worker brig__worker_plan_jail(const struct worker *worker,
                  : task->writable == 0 ? JAIL_READ
                                        : JAIL_WRITE,
       .mounts = mounts->jail,
-      .mount_count = task->mounts,
+      .mount_count = mounts->jail_count,
       .data_bytes = data_bytes + WORKER_HEADROOM,
       .file_bytes = task->writable == 0 ? 0 : task->limits.quota_bytes,
       .open_files = (uint64_t)highest + task->limits.open_files + WORKER_FDS,

@@ -2,13 +2,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/fd.h"
+#include "pool/hot_pages.h"
 #include "pool/worker_internal.h"
+
+/* A sample that takes longer is not waited for. */
+#define SAMPLE_SECONDS 1
 
 /* One a process: the zygote's, and a copy in each of its forks. */
 struct template {
@@ -21,6 +29,8 @@ struct template {
   uint64_t data_bytes, memory_bytes; /* in use as it parked; the latter within the former */
   struct zygote_job job;
   struct engine_run run; /* what a fork goes on with */
+  struct hot_pages hot;
+  int sample; /* in the fork that runs the sample: where it says that it has */
 };
 
 /* /proc/self/statm: column 2 is resident, 3 of it shared, 6 data; in pages. */
@@ -109,6 +119,7 @@ static void wait_for_task(struct template *template) {
   struct jail_worker ceilings = plan(template);
   ceilings.mount_count = 0;
   ceilings.open_files += WIRE_MAX_FDS;
+  brig__hot_pages_copy(&template->hot);
   brig__worker_check_walls(worker, brig__jail_ready(template->context->jail, &ceilings));
   receive_task(template);
   worker->task = &job->task;
@@ -138,6 +149,51 @@ static void begin_worker(struct template *template, bool ready) {
     begin_task(template);
 }
 
+/* The sample is over: to be looked at, as it is, until the zygote kills it. */
+__attribute__((noreturn)) static void sample_ended(void *context, const struct engine_end *end) {
+  struct template *template = context;
+  char byte = 0;
+  (void)end;
+  brig__write_all(template->sample, &byte, 1);
+  brig__read_all(template->sample, &byte, 1);
+  _exit(0);
+}
+
+/* The start's program, or no input at all, fenced as any worker. */
+static void begin_sample(struct template *template, int fds[WIRE_MAX_FDS]) {
+  struct worker *worker = &template->worker;
+  brig__worker_begin(template->context);
+  fds[WIRE_FD_STDOUT] = fds[WIRE_FD_STDERR] = fds[WIRE_FD_STDIN];
+  worker->fds = fds;
+  struct jail_worker jail = plan(template);
+  brig__worker_check_walls(worker, brig__jail_worker(template->context->jail, &jail));
+  go_on(template);
+  template->run.ended = sample_ended;
+  template->run.context = template;
+}
+
+/* Returns true in the fork that is to run the sample. */
+static bool find_hot_pages(struct template *template, int fds[WIRE_MAX_FDS]) {
+  int pair[2];
+  if (template->start.ready == 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+    return false;
+  pid_t pid = fork();
+  if (pid == 0) {
+    close(pair[0]);
+    template->sample = pair[1];
+    begin_sample(template, fds);
+    return true;
+  }
+  close(pair[1]);
+  struct pollfd over = {pair[0], POLLIN, 0};
+  if (pid > 0 && ppoll(&over, 1, &(struct timespec){SAMPLE_SECONDS, 0}, NULL) > 0)
+    brig__hot_pages_find(&template->hot);
+  if (pid > 0) kill(pid, SIGKILL);
+  while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR) continue;
+  close(pair[0]);
+  return false;
+}
+
 static void report_warm(struct template *template) {
   struct worker *worker = &template->worker;
   struct wire_report *report = &worker->report;
@@ -156,7 +212,11 @@ static const struct engine_run *parked(void *context, uint64_t memory_bytes) {
                                    .socket = template->socket,
                                    .of_template = true,
                                    .ready = template->start.ready};
+  int fds[WIRE_MAX_FDS];
   template->memory_bytes = memory_bytes;
+  memcpy(fds, template->worker.fds, sizeof fds);
+  if (find_hot_pages(template, fds)) return &template->run;
+  brig__hot_pages_close(&template->hot);
   report_warm(template);
   enum zygote_role role = brig__zygote_serve(&options, &template->job);
   if (role != ZYGOTE_WORKER && role != ZYGOTE_READY) _exit(0);
@@ -185,6 +245,7 @@ static void enter_jail(struct template *template) {
   uint64_t data = brig__worker_data_in_use(template->context) +
                   template->start.limits.memory_bytes + WORKER_HEADROOM;
   template->statm = openat(template->context->proc_fd, "self/statm", O_RDONLY | O_CLOEXEC);
+  brig__hot_pages_open(&template->hot, template->context->proc_fd);
   close(template->context->proc_fd);
   template->context->proc_fd = -1;
   brig__worker_check_walls(worker, brig__jail_zygote(template->context->jail, data));

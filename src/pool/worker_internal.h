@@ -25,7 +25,8 @@ struct worker_strings {
 /* A guest's directories, as the host calls and the jail want them. */
 struct worker_mounts {
   struct wasi_mount guest[WIRE_MAX_MOUNTS];
-  struct jail_mount jail[WIRE_MAX_MOUNTS];
+  struct jail_mount jail[WIRE_MAX_MOUNTS]; /* placeholders are not among them */
+  size_t jail_count;
 };
 
 /* worker.c: report what is in `report`, and exit. */

@@ -220,7 +220,6 @@ static int make_start(const struct execution *execution, struct pool_call *call,
   call->fds[WIRE_FD_STDOUT] = call->fds[WIRE_FD_STDERR] = execution->input;
   for (uint32_t i = 0; i < call->task.mounts; i++)
     if (call->task.placeholders >> i & 1) call->fds[WIRE_FD_MOUNTS + i] = execution->input;
-  call->fds[WIRE_FD_PROGRAM] = execution->input;
   call->fds[call->fd_count++] = block;
   call->fds[call->fd_count++] = execution->code.fd;
   return block;

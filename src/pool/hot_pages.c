@@ -1,0 +1,94 @@
+#include "pool/hot_pages.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_READ  22 /* Linux 5.14 */
+#define MADV_POPULATE_WRITE 23
+#endif
+
+/* /proc/PID/pagemap, one word a page (proc_pid_pagemap(5)) */
+#define PRESENT   (UINT64_C(1) << 63)
+#define OF_FILE   (UINT64_C(1) << 61)
+#define EXCLUSIVE (UINT64_C(1) << 56)
+
+void brig__hot_pages_open(struct hot_pages *pages, int proc_fd) {
+  pages->written.count = pages->read.count = 0;
+  pages->maps = openat(proc_fd, "self/maps", O_RDONLY | O_CLOEXEC);
+  pages->pagemap = openat(proc_fd, "self/pagemap", O_RDONLY | O_CLOEXEC);
+}
+
+void brig__hot_pages_close(struct hot_pages *pages) {
+  if (pages->maps >= 0) close(pages->maps);
+  if (pages->pagemap >= 0) close(pages->pagemap);
+  pages->maps = pages->pagemap = -1;
+}
+
+static void add(struct hot_ranges *ranges, uintptr_t at, uintptr_t size) {
+  size_t last = ranges->count - 1;
+  if (ranges->count > 0 && ranges->items[last].start + ranges->items[last].size == at) {
+    ranges->items[last].size += size;
+  } else if (ranges->count < HOT_RANGES_MAX) {
+    ranges->items[ranges->count].start = at;
+    ranges->items[ranges->count++].size = size;
+  }
+}
+
+static void sort_out(struct hot_pages *pages, uintptr_t at, uintptr_t size, uint64_t word,
+                     bool writable) {
+  if (!(word & PRESENT)) return;
+  if (word & OF_FILE)
+    add(&pages->read, at, size);
+  else if (writable && (word & EXCLUSIVE))
+    add(&pages->written, at, size);
+}
+
+static void scan(struct hot_pages *pages, uintptr_t start, uintptr_t end, bool writable) {
+  uint64_t words[512];
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  while (start < end) {
+    uintptr_t left = (end - start) / page;
+    size_t wanted = (left < 512 ? left : 512) * sizeof *words;
+    ssize_t got = pread(pages->pagemap, words, wanted, (off_t)(start / page * sizeof *words));
+    if (got <= 0) return;
+    for (size_t i = 0; i < (size_t)got / sizeof *words; i++, start += page)
+      sort_out(pages, start, page, words[i], writable);
+  }
+}
+
+/* The mappings that hold anything, line by line. */
+void brig__hot_pages_find(struct hot_pages *pages) {
+  char buffer[8192];
+  size_t held = 0;
+  ssize_t got;
+  if (pages->maps < 0 || pages->pagemap < 0) return;
+  while ((got = read(pages->maps, buffer + held, sizeof buffer - 1 - held)) > 0) {
+    held += (size_t)got;
+    buffer[held] = '\0';
+    char *line = buffer, *end;
+    for (; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+      unsigned long from, to;
+      char access[5];
+      *end = '\0';
+      if (sscanf(line, "%lx-%lx %4s", &from, &to, access) == 3 && access[0] == 'r')
+        scan(pages, from, to, access[1] == 'w');
+    }
+    held -= (size_t)(line - buffer);
+    memmove(buffer, line, held);
+  }
+}
+
+static void advise(const struct hot_ranges *ranges, int advice) {
+  for (size_t i = 0; i < ranges->count; i++)
+    madvise((void *)ranges->items[i].start, ranges->items[i].size, advice);
+}
+
+void brig__hot_pages_copy(const struct hot_pages *pages) {
+  advise(&pages->written, MADV_POPULATE_WRITE);
+  advise(&pages->read, MADV_POPULATE_READ);
+}

@@ -1,0 +1,36 @@
+/* pool/hot_pages.h - the pages that nearly every worker of a template writes to,
+ * so that one which is ready has copied them before its task comes. Found by
+ * letting a fork run a sample: what it wrote to, it no longer shares with us. */
+#ifndef BRIG_POOL_HOT_PAGES_H
+#define BRIG_POOL_HOT_PAGES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define HOT_RANGES_MAX 512
+
+struct hot_ranges {
+  size_t count;
+  struct {
+    uintptr_t start, size;
+  } items[HOT_RANGES_MAX];
+};
+
+struct hot_pages {
+  int maps, pagemap; /* this process's, opened while that is allowed; or -1 */
+  struct hot_ranges written; /* a fork shares them until it writes */
+  struct hot_ranges read;    /* of files, code above all: fork() leaves them unmapped */
+};
+
+/* Open what is needed under `proc_fd`, the host's /proc. Without it nothing is hot. */
+void brig__hot_pages_open(struct hot_pages *pages, int proc_fd);
+
+/* While a fork that has run the sample still lives: find what is not shared. */
+void brig__hot_pages_find(struct hot_pages *pages);
+
+void brig__hot_pages_close(struct hot_pages *pages);
+
+/* In a fork: copy the ones and map the others now. Best effort: it is time that is gained. */
+void brig__hot_pages_copy(const struct hot_pages *pages);
+
+#endif
