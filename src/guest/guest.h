@@ -36,7 +36,8 @@ struct guest {
   const char *const *environment;   /* "NAME=value" */
   const char *const *entry;         /* exports called in order; default "_start" */
   const char *const *driver;        /* arguments that run a program's text: see the manifest */
-  const char *preload;              /* code that the driver runs in a template */
+  const char *preload;              /* code that the driver runs in a template, */
+  const char *sample;               /* and a program that shows which memory programs touch */
   const struct guest_mount *mounts; /* `host` relative to the installed directory */
   size_t mount_count;
   unsigned proposals;                /* BRIG_PROPOSAL bits: base/proposal.h */

@@ -58,6 +58,10 @@ static const char *text(struct reader *reader, yaml_node_t *row, const char *key
   return scalar(reader, item);
 }
 
+static const char *optional_text(struct reader *reader, yaml_node_t *row, const char *key) {
+  return find(reader, row, key) == NULL ? "" : text(reader, row, key);
+}
+
 static size_t size_of(yaml_node_t *list) {
   if (list == NULL || list->type != YAML_SEQUENCE_NODE) return 0;
   return (size_t)(list->data.sequence.items.top - list->data.sequence.items.start);
@@ -150,7 +154,8 @@ static void read_row(struct reader *reader, yaml_node_t *row, struct guest *gues
   guest->environment = texts(reader, row, "environment");
   guest->entry = texts(reader, row, "entry");
   guest->driver = texts(reader, row, "driver");
-  guest->preload = find(reader, row, "preload") == NULL ? "" : text(reader, row, "preload");
+  guest->preload = optional_text(reader, row, "preload");
+  guest->sample = optional_text(reader, row, "sample");
   guest->proposals = read_proposals(reader, row);
   guest->table_elements = number(reader, row, "table_elements");
   read_files(reader, row, guest);

@@ -90,5 +90,8 @@ static void advise(const struct hot_ranges *ranges, int advice) {
 
 void brig__hot_pages_copy(const struct hot_pages *pages) {
   advise(&pages->written, MADV_POPULATE_WRITE);
+}
+
+void brig__hot_pages_map(const struct hot_pages *pages) {
   advise(&pages->read, MADV_POPULATE_READ);
 }

@@ -30,7 +30,9 @@ void brig__hot_pages_find(struct hot_pages *pages);
 
 void brig__hot_pages_close(struct hot_pages *pages);
 
-/* In a fork: copy the ones and map the others now. Best effort: it is time that is gained. */
+/* In a fork: copy the ones, map the others. Best effort: it is time that is gained,
+ * by the first even where the task waits for it. */
 void brig__hot_pages_copy(const struct hot_pages *pages);
+void brig__hot_pages_map(const struct hot_pages *pages);
 
 #endif

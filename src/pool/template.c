@@ -92,6 +92,7 @@ static void check_task(struct template *template) {
 static void begin_task(struct template *template) {
   struct worker *worker = &template->worker;
   check_task(template);
+  brig__hot_pages_copy(&template->hot);
   struct jail_worker jail = plan(template);
   brig__worker_check_walls(worker, brig__jail_worker(template->context->jail, &jail));
   go_on(template);
@@ -120,6 +121,7 @@ static void wait_for_task(struct template *template) {
   ceilings.mount_count = 0;
   ceilings.open_files += WIRE_MAX_FDS;
   brig__hot_pages_copy(&template->hot);
+  brig__hot_pages_map(&template->hot);
   brig__worker_check_walls(worker, brig__jail_ready(template->context->jail, &ceilings));
   receive_task(template);
   worker->task = &job->task;
@@ -175,7 +177,7 @@ static void begin_sample(struct template *template, int fds[WIRE_MAX_FDS]) {
 /* Returns true in the fork that is to run the sample. */
 static bool find_hot_pages(struct template *template, int fds[WIRE_MAX_FDS]) {
   int pair[2];
-  if (template->start.ready == 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
     return false;
   pid_t pid = fork();
   if (pid == 0) {

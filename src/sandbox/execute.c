@@ -137,14 +137,9 @@ static int open_input(struct execution *execution, struct brig_error *err) {
 }
 
 static int open_program(struct execution *execution, struct brig_error *err) {
-  struct task_block program;
   if (execution->request.code == NULL) return 0;
-  int rc = brig__task_program(&execution->request, &program, err);
-  if (rc < 0) return rc;
-  execution->program = brig__sealed_memfd("brig-program", program.data, program.size);
-  brig__task_block_free(&program);
-  if (execution->program >= 0) return 0;
-  return brig__fail_errno(err, -execution->program, "request", "the program");
+  execution->program = brig__task_program(&execution->request, err);
+  return execution->program < 0 ? execution->program : 0;
 }
 
 static struct task_source source_of(const struct execution *execution, const char *preload) {
@@ -181,10 +176,9 @@ static int make_call(struct execution *execution, struct pool_call *call, struct
 
 /* What a worker of the bare zygote needs beside. */
 static int add_start(struct execution *execution, struct pool_call *call,
-                     const struct task_block *strings, struct brig_error *err) {
-  execution->block = brig__sealed_memfd("brig-task", strings->data, strings->size);
-  if (execution->block < 0)
-    return brig__fail_errno(err, -execution->block, "request", "the worker's arguments");
+                     struct brig_error *err) {
+  execution->block = brig__task_memfd(&execution->strings, err);
+  if (execution->block < 0) return execution->block;
   call->task.operation = WIRE_RUN;
   call->fds[call->fd_count++] = execution->block;
   call->fds[call->fd_count++] = execution->code.fd;
@@ -200,45 +194,49 @@ static struct template_kind kind_of(const struct execution *execution,
 }
 
 /* What is run to make a template of this: with the operator's ceilings as limits,
- * and any directories. */
-static int make_start(const struct execution *execution, struct pool_call *call,
+ * any directories, and nothing of the request's beyond what the template's key
+ * has. `ret_own` are descriptors to close. */
+static int make_start(const struct execution *execution, struct pool_call *call, int ret_own[2],
                       struct brig_error *err) {
   const struct guest *guest = execution->module.guest;
   bool driven = execution->request.code != NULL;
   CLEANUP_FREE char *preload = driven ? brig__warm_preload(execution->sandbox, guest) : NULL;
+  struct brig_request sample = {.code = driven ? guest->sample : NULL};
   struct task_source source = source_of(execution, preload);
   struct task_block strings;
   int rc = brig__task_block(&source, &call->task, &strings, err);
   if (rc < 0) return rc;
-  int block = brig__sealed_memfd("brig-task", strings.data, strings.size);
-  brig__task_block_free(&strings);
-  if (block < 0) return brig__fail_errno(err, -block, "template", "its arguments");
+  ret_own[0] = brig__task_memfd(&strings, err);
+  ret_own[1] = driven ? brig__task_program(&sample, err) : open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (ret_own[0] < 0 || ret_own[1] < 0) return BRIG_E_SYSTEM;
   call->task.operation = WIRE_WARM;
   call->task.limits = brig__warm_limits(execution->sandbox, &execution->limits);
   call->task.timeout_us = call->task.limits.timeout_ms * 1000;
-  call->fds[WIRE_FD_CONTROL] = call->fds[WIRE_FD_STATUS] = execution->input;
-  call->fds[WIRE_FD_STDOUT] = call->fds[WIRE_FD_STDERR] = execution->input;
+  for (size_t i = 0; i < WIRE_FD_COMMON; i++) call->fds[i] = ret_own[1];
+  call->fds[WIRE_FD_PROGRAM] = ret_own[1];
   for (uint32_t i = 0; i < call->task.mounts; i++)
-    if (call->task.placeholders >> i & 1) call->fds[WIRE_FD_MOUNTS + i] = execution->input;
-  call->fds[call->fd_count++] = block;
+    if (call->task.placeholders >> i & 1) call->fds[WIRE_FD_MOUNTS + i] = ret_own[1];
+  call->fds[call->fd_count++] = ret_own[0];
   call->fds[call->fd_count++] = execution->code.fd;
-  return block;
+  return 0;
 }
 
 /* If such requests are to have a template, say what it would be. */
 static void offer(const struct execution *execution, const struct brig_digest *key,
                   const struct pool_call *call) {
   struct pool_call start = *call;
+  int own[2] = {-1, -1};
   if (!brig__templates_wanted(execution->sandbox->templates, key)) return;
-  CLEANUP_FD int block = make_start(execution, &start, NULL);
-  if (block >= 0)
+  if (make_start(execution, &start, own, NULL) == 0)
     brig__templates_offer(execution->sandbox->templates, key, &start.task, start.fds,
                           start.fd_count);
+  for (int i = 0; i < 2; i++)
+    if (own[i] >= 0) close(own[i]);
 }
 
 static int run_cold(struct execution *execution, struct pool_call *call, struct pool_end *ret_end,
                     struct brig_error *err) {
-  int rc = add_start(execution, call, &execution->strings, err);
+  int rc = add_start(execution, call, err);
   return rc < 0 ? rc : brig__pool_call(execution->sandbox->pool, call, ret_end, err);
 }
 

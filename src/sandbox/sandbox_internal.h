@@ -96,9 +96,11 @@ struct task_source {
 /* Arguments, environment, entries and mounts; their counts go into the task. */
 int brig__task_block(const struct task_source *source, struct wire_task *task,
                      struct task_block *ret_block, struct brig_error *err);
-/* The program that a guest's driver is given: its name, its arguments, its text. */
-int brig__task_program(const struct brig_request *request, struct task_block *ret_block,
-                       struct brig_error *err);
+/* The program that a guest's driver is given, its name, its arguments and its text:
+ * a sealed memfd, or an error. */
+int brig__task_program(const struct brig_request *request, struct brig_error *err);
+/* The block as a sealed memfd; it is freed. */
+int brig__task_memfd(struct task_block *block, struct brig_error *err);
 void brig__task_block_free(struct task_block *block);
 
 /* warm.c: which executions may go on from a template, and from which. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
+#include "base/fd.h"
 
 /* More than execve() takes; a bound on what a worker copies for itself. */
 #define BLOCK_MAX (UINT64_C(16) << 20)
@@ -108,16 +109,20 @@ int brig__task_block(const struct task_source *source, struct wire_task *task,
   return rc;
 }
 
-int brig__task_program(const struct brig_request *request, struct task_block *ret_block,
-                       struct brig_error *err) {
+int brig__task_program(const struct brig_request *request, struct brig_error *err) {
   static const char *const by_text[] = {"-c", NULL};
   struct task_block block = {0};
   append(&block, request->code_name != NULL ? request->code_name : "<string>");
   append_list(&block, request->argv != NULL ? request->argv : by_text);
   append_bytes(&block, request->code, strlen(request->code));
   int rc = check(&block, "the code has", err);
-  if (rc == 0) *ret_block = block;
-  return rc;
+  return rc < 0 ? rc : brig__task_memfd(&block, err);
+}
+
+int brig__task_memfd(struct task_block *block, struct brig_error *err) {
+  int fd = brig__sealed_memfd("brig-task", block->data, block->size);
+  brig__task_block_free(block);
+  return fd < 0 ? brig__fail_errno(err, -fd, "request", "what the worker is given") : fd;
 }
 
 void brig__task_block_free(struct task_block *block) {
