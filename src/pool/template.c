@@ -56,8 +56,7 @@ static void close_inherited(struct template *template) {
   struct zygote_job *job = &template->job;
   size_t count = brig__wasi_opened(template->worker.wasi, keep, WORKER_KEPT);
   if (count > WORKER_KEPT) _exit(1);
-  for (size_t i = WIRE_FD_STATUS; i < WIRE_MAX_FDS && i < job->fd_count; i++)
-    if (job->fds[i] >= 0) keep[count++] = job->fds[i];
+  count = brig__worker_keep(&job->task, job->fds, job->fd_count, keep, count);
   dup2(job->fds[WIRE_FD_STDERR], STDERR_FILENO); /* an engine's last words */
   brig__worker_close_others(keep, count);
 }

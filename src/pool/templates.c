@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 #include "base/error.h"
 #include "base/fd.h"
@@ -38,6 +39,7 @@ struct templates {
   pthread_cond_t changed;
   pthread_t thread;
   bool running, closing;
+  int stop; /* an eventfd: readable once closing, for a start in progress */
   struct template *list;
 };
 
@@ -151,8 +153,10 @@ static int warm(struct templates *templates, struct zygote_process *process,
                            template->fd_count, 0);
   close(ends[1]);
   if (rc < 0) return brig__fail_errno(err, -rc, "template", "the zygote takes no task");
-  struct pollfd one = {status, POLLIN, 0};
-  if (poll(&one, 1, (int)(templates->policy.timeout_us / 1000)) == 0)
+  struct pollfd either[] = {{status, POLLIN, 0}, {templates->stop, POLLIN, 0}};
+  int ready = poll(either, 2, (int)(templates->policy.timeout_us / 1000));
+  if (ready > 0 && either[1].revents != 0) return refuse(err, "Brig is being closed", "");
+  if (ready == 0)
     return refuse(err, "it ran too long before it asked for input (templates.start_timeout_secs)",
                   "");
   if (read(status, &report, sizeof report) != (ssize_t)sizeof report || report.magic != WIRE_MAGIC)
@@ -244,7 +248,8 @@ int brig__templates_open(const struct pool_options *options, const struct templa
   templates->policy = *policy;
   pthread_mutex_init(&templates->lock, NULL);
   pthread_cond_init(&templates->changed, NULL);
-  int rc = start_thread(templates);
+  templates->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  int rc = templates->stop < 0 ? -errno : start_thread(templates);
   if (rc == 0) {
     *ret_templates = templates;
     return 0;
@@ -257,6 +262,7 @@ void brig__templates_close(struct templates *templates) {
   if (templates == NULL) return;
   pthread_mutex_lock(&templates->lock);
   templates->closing = true;
+  if (templates->stop >= 0) eventfd_write(templates->stop, 1);
   pthread_cond_broadcast(&templates->changed);
   pthread_mutex_unlock(&templates->lock);
   if (templates->running) pthread_join(templates->thread, NULL);
@@ -265,6 +271,7 @@ void brig__templates_close(struct templates *templates) {
     templates->list = template->next;
     free_template(template);
   }
+  if (templates->stop >= 0) close(templates->stop);
   pthread_cond_destroy(&templates->changed);
   pthread_mutex_destroy(&templates->lock);
   free((char *)(uintptr_t)templates->options.helper);

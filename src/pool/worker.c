@@ -54,6 +54,13 @@ static int compare_ints(const void *a, const void *b) {
   return (left > right) - (left < right);
 }
 
+size_t brig__worker_keep(const struct wire_task *task, const int *fds, size_t fd_count, int *keep,
+                         size_t count) {
+  for (size_t i = WIRE_FD_STATUS; i < fd_count; i++)
+    if (fds[i] >= 0 && (i != WIRE_FD_PROGRAM || task->program)) keep[count++] = fds[i];
+  return count;
+}
+
 static void close_gap(int first, int last) {
   if (first <= last) syscall(SYS_close_range, (unsigned)first, (unsigned)last, 0);
 }
@@ -166,7 +173,7 @@ void brig__worker_main(const struct worker_context *context, const struct wire_t
   size_t count = 0;
   brig__worker_begin(context);
   dup2(fds[WIRE_FD_STDERR], STDERR_FILENO); /* an engine's last words */
-  for (size_t i = WIRE_FD_STATUS; i < fd_count; i++) keep[count++] = fds[i];
+  count = brig__worker_keep(task, fds, fd_count, keep, count);
   keep[count++] = context->proc_fd; /* until the code is loaded */
   brig__worker_close_others(keep, count);
   switch (task->operation) {

@@ -39,6 +39,10 @@ void brig__worker_fail_errno(struct worker *worker, int rc, const char *what)
 /* Be ended by the kernel when the zygote is, with no signal blocked. */
 void brig__worker_begin(const struct worker_context *context);
 
+/* Add the task's descriptors, from STATUS on, to a list; the new count. */
+size_t brig__worker_keep(const struct wire_task *task, const int *fds, size_t fd_count, int *keep,
+                         size_t count);
+
 /* Close every descriptor but these (fewer than WIRE_MAX_FDS + WORKER_KEPT). */
 #define WORKER_KEPT 1024
 void brig__worker_close_others(int *keep, size_t count);

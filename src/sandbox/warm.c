@@ -41,7 +41,9 @@ struct brig_limits brig__warm_limits(const struct brig_sandbox *sandbox,
   limits.quota_bytes = ceilings->quota_bytes;
   limits.table_elements = ceilings->table_elements;
   limits.open_files = sandbox->limits.defaults.open_files;
-  if (limits.fuel != BRIG_UNLIMITED) limits.fuel = INT64_MAX;
+  /* Fuel bounds a start as it bounds a run; afterwards it is counted anew. */
+  if (limits.fuel != BRIG_UNLIMITED) limits.fuel = sandbox->limits.defaults.fuel;
+  if (limits.fuel == BRIG_UNLIMITED) limits.fuel = INT64_MAX;
   return limits;
 }
 

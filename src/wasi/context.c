@@ -67,7 +67,7 @@ static int insert_all(struct wasi *wasi, const struct wasi_options *options) {
 }
 
 static void set_task(struct wasi *wasi, const struct wasi_options *options) {
-  wasi->program = options->program_fd;
+  wasi->program = options->has_program ? options->program_fd : -1;
   wasi->quota.bytes_max = options->quota_bytes;
   wasi->quota.files_max = options->quota_files;
   uint64_t given = 3 + options->mount_count;

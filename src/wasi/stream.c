@@ -58,7 +58,12 @@ static wasi_errno read_program(struct wasi *wasi, const struct wasi_view *view,
                                const struct guest_iovecs *buffers, uint32_t ret) {
   const struct fd_entry program = {.host = wasi->program};
   ssize_t count = read_at(&program, buffers, NULL);
-  if (count <= 0) wasi->program = -1;
+  int error = errno;
+  if (count <= 0) {
+    close(wasi->program);
+    wasi->program = -1;
+  }
+  errno = error;
   return finish(view, ret, count);
 }
 

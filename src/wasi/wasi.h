@@ -33,10 +33,11 @@ struct wasi_options {
   int stdin_fd, stdout_fd, stderr_fd; /* stay the caller's */
   const struct wasi_mount *mounts;    /* become descriptors 3, 4, ... */
   size_t mount_count;
-  int program_fd; /* -1, or what standard input gives first, up to an end of its
-                     own (a read of 0 bytes), before what stdin_fd has; a file */
-  bool parks;     /* for a template: the first call that asks for input returns
-                     WASI_PARKED, having done nothing */
+  bool has_program; /* standard input gives a file's content first, up to an end of
+                       its own (a read of 0 bytes), before what stdin_fd has */
+  int program_fd;   /* if so; closed at its end */
+  bool parks; /* for a template: the first call that asks for input returns
+                 WASI_PARKED, having done nothing */
   uint64_t quota_bytes, quota_files; /* for all read-write mounts together */
   uint32_t open_files;               /* guest descriptors, preopens included */
 };
