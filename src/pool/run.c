@@ -24,6 +24,7 @@ static int read_strings(const struct worker *worker, struct worker_strings *ret_
   char **list = calloc(total + 4, sizeof *list);
   char *block =
       mmap(NULL, size + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE, block_fd, 0);
+  close(block_fd);
   if (list == NULL || block == MAP_FAILED) return -ENOMEM;
   const uint32_t counts[] = {task->arguments, task->variables, task->entries, task->mounts};
   char ***starts[] = {&ret_strings->arguments, &ret_strings->variables, &ret_strings->entries,

@@ -265,7 +265,9 @@ void brig__template_run(struct worker_context *context, int socket, const struct
   brig__worker_strings(worker, &template.strings);
   brig__worker_mounts(worker, template.strings.mounts, &template.mounts);
   struct engine_module *module = brig__worker_load(worker);
-  fds[WIRE_FD_MOUNTS + template.start.mounts + 1] = -1; /* the code, which is closed */
+  /* The strings and the code are closed. */
+  fds[WIRE_FD_MOUNTS + template.start.mounts] = -1;
+  fds[WIRE_FD_MOUNTS + template.start.mounts + 1] = -1;
   create_wasi(&template);
   enter_jail(&template);
   struct engine_run run = {.wasi = worker->wasi,
