@@ -14,4 +14,8 @@ int brig__fail(struct brig_error *err, int code, const char *stage, const char *
 int brig__fail_errno(struct brig_error *err, int sys_errno, const char *stage, const char *format,
                      ...) __attribute__((format(printf, 4, 5)));
 
+/* Returned in place of an error code when the caller cancelled what it waited for.
+ * Never leaves the library. */
+#define BRIG__CANCELLED (-1000)
+
 #endif

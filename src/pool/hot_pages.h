@@ -17,7 +17,7 @@ struct hot_ranges {
 };
 
 struct hot_pages {
-  int maps, pagemap; /* this process's, opened while that is allowed; or -1 */
+  int maps, pagemap;         /* this process's, opened while that is allowed; or -1 */
   struct hot_ranges written; /* a fork shares them until it writes */
   struct hot_ranges read;    /* of files, code above all: fork() leaves them unmapped */
 };

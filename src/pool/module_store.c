@@ -95,7 +95,7 @@ static bool cancelled(int cancel_fd) {
 /* A worker that was killed says nothing: its end tells which limit it met. */
 static int explain(const struct module_request *request, const struct pool_end *end,
                    struct brig_error *err) {
-  if (end->exit.cause == WIRE_CAUSE_CANCELLED) return MODULE_STORE_CANCELLED;
+  if (end->exit.cause == WIRE_CAUSE_CANCELLED) return BRIG__CANCELLED;
   double seconds = (double)request->timeout_us / 1e6;
   if (end->exit.cause == WIRE_CAUSE_DEADLINE ||
       (WIFSIGNALED(end->exit.wait_status) && WTERMSIG(end->exit.wait_status) == SIGXCPU))
@@ -191,7 +191,7 @@ static void wait_for_change(struct module_store *store) {
 static int wait_until_made(struct module_store *store, const struct module_request *request,
                            struct entry *entry, struct brig_error *err) {
   while (entry->state == MAKING) {
-    if (cancelled(request->cancel_fd)) return MODULE_STORE_CANCELLED;
+    if (cancelled(request->cancel_fd)) return BRIG__CANCELLED;
     wait_for_change(store);
   }
   if (entry->state == READY) return 0;
@@ -207,7 +207,7 @@ static int make_unlocked(struct module_store *store, const struct module_request
   int rc = make(store, request, entry, ret_cached, &error);
   pthread_mutex_lock(&store->lock);
   entry->state = rc == 0 ? READY : FAILED;
-  if (rc == MODULE_STORE_CANCELLED) /* this caller's wish, not the others' */
+  if (rc == BRIG__CANCELLED) /* this caller's wish, not the others' */
     brig__fail(&error, BRIG_E_BUSY, "compile", "another request's compilation was cancelled");
   entry->error = error;
   if (rc < 0 && err != NULL) *err = error;

@@ -31,10 +31,7 @@ struct code {
   void *entry;
 };
 
-/* Beside the codes of brig/error.h: the caller cancelled, which is no error. */
-#define MODULE_STORE_CANCELLED (-1000)
-
-/* 0; BRIG_E_MODULE, BRIG_E_COMPILE...; MODULE_STORE_CANCELLED. */
+/* 0; BRIG_E_MODULE, BRIG_E_COMPILE...; BRIG__CANCELLED. */
 int brig__module_store_get(struct module_store *store, const struct module_request *request,
                            struct code *ret_code, struct brig_error *err);
 void brig__code_release(struct module_store *store, struct code *code);

@@ -22,8 +22,7 @@ static int read_strings(const struct worker *worker, struct worker_strings *ret_
   size_t size = (size_t)st.st_size;
   size_t total = (size_t)task->arguments + task->variables + task->entries + task->mounts;
   char **list = calloc(total + 4, sizeof *list);
-  char *block =
-      mmap(NULL, size + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE, block_fd, 0);
+  char *block = mmap(NULL, size + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE, block_fd, 0);
   close(block_fd);
   if (list == NULL || block == MAP_FAILED) return -ENOMEM;
   const uint32_t counts[] = {task->arguments, task->variables, task->entries, task->mounts};
@@ -56,7 +55,8 @@ struct engine_module *brig__worker_load(struct worker *worker) {
   /* The engine maps code from a path only, and the root here is empty: go by the
    * descriptor of the /proc that the zygote kept. */
   snprintf(path, sizeof path, "self/fd/%d", code_fd);
-  if (fchdir(worker->context->proc_fd) < 0) brig__worker_fail_errno(worker, -errno, "entering /proc");
+  if (fchdir(worker->context->proc_fd) < 0)
+    brig__worker_fail_errno(worker, -errno, "entering /proc");
   if (brig__engine_load(engine, path, &module, &error) < 0) brig__worker_fail(worker, &error);
   if (chdir("/") < 0) brig__worker_fail_errno(worker, -errno, "leaving /proc");
   close(code_fd);
@@ -114,8 +114,7 @@ struct wasi_options brig__worker_wasi_options(const struct worker *worker,
 }
 
 struct jail_worker brig__worker_plan_jail(const struct worker *worker,
-                                          const struct worker_mounts *mounts,
-                                          uint64_t data_bytes) {
+                                          const struct worker_mounts *mounts, uint64_t data_bytes) {
   const struct wire_task *task = worker->task;
   int highest = 0;
   for (size_t i = 0; i < worker->fd_count; i++)

@@ -176,8 +176,7 @@ static void begin_sample(struct template *template, int fds[WIRE_MAX_FDS]) {
 /* Returns true in the fork that is to run the sample. */
 static bool find_hot_pages(struct template *template, int fds[WIRE_MAX_FDS]) {
   int pair[2];
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-    return false;
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) return false;
   pid_t pid = fork();
   if (pid == 0) {
     close(pair[0]);

@@ -127,7 +127,8 @@ static int judge(const struct wire_report *report, int output, struct brig_error
   char text[160];
   read_output(output, text, sizeof text);
   if (report->kind == WIRE_WARMED && text[0] == '\0') return 0;
-  if (report->kind == WIRE_FAILED) return refuse(err, "it cannot be started", report->error.message);
+  if (report->kind == WIRE_FAILED)
+    return refuse(err, "it cannot be started", report->error.message);
   if (report->kind == WIRE_WARMED)
     return refuse(err, "it wrote output before it asked for input", text);
   if (report->ended.kind == ENGINE_END_TRAPPED)

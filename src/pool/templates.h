@@ -22,9 +22,9 @@
 struct templates;
 
 struct template_policy {
-  uint64_t seen;             /* requests of a kind before it gets a template; 0: never */
-  uint32_t ready;            /* workers forked ahead of demand */
-  uint64_t memory_bytes;     /* for all zygotes */
+  uint64_t seen;         /* requests of a kind before it gets a template; 0: never */
+  uint32_t ready;        /* workers forked ahead of demand */
+  uint64_t memory_bytes; /* for all zygotes */
   uint64_t forks_per_zygote;
   uint64_t timeout_us; /* for a template's start */
 };

@@ -73,7 +73,7 @@ struct wire_task { /* host -> zygote */
   uint32_t placeholders; /* WIRE_WARM: bit i: mount i is any directory yet */
   uint32_t program;      /* 1: there is a program */
   uint32_t ready;        /* WIRE_WARM: workers to keep forked ahead of demand */
-  uint32_t wall;     /* WIRE_PROBE: enum jail_wall */
+  uint32_t wall;         /* WIRE_PROBE: enum jail_wall */
   int32_t host_pid;
 };
 
@@ -83,7 +83,13 @@ struct wire_task { /* host -> zygote */
 struct wire_offer {
   uint32_t magic;
 };
-enum { WIRE_OFFER_CONTROL, WIRE_OFFER_STATUS, WIRE_OFFER_STDOUT, WIRE_OFFER_STDERR, WIRE_OFFER_FDS };
+enum {
+  WIRE_OFFER_CONTROL,
+  WIRE_OFFER_STATUS,
+  WIRE_OFFER_STDOUT,
+  WIRE_OFFER_STDERR,
+  WIRE_OFFER_FDS
+};
 
 struct wire_start { /* host -> zygote, on the control of a ready worker */
   uint32_t magic;

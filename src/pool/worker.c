@@ -110,7 +110,8 @@ __attribute__((noreturn)) static void compile(struct worker *worker) {
   struct brig_error error;
   struct engine *engine = brig__worker_engine(worker);
   struct stat st;
-  if (fstat(worker->fds[WIRE_FD_STDIN], &st) < 0) brig__worker_fail_errno(worker, -errno, "the module");
+  if (fstat(worker->fds[WIRE_FD_STDIN], &st) < 0)
+    brig__worker_fail_errno(worker, -errno, "the module");
   size_t size = (size_t)st.st_size;
   const void *wasm = mmap(NULL, size, PROT_READ, MAP_PRIVATE, worker->fds[WIRE_FD_STDIN], 0);
   if (wasm == MAP_FAILED) brig__worker_fail_errno(worker, -errno, "the module");

@@ -23,7 +23,7 @@ struct child {
 };
 
 /* serve_host() and its kin: this process goes on as it is. */
-#define ZYGOTE_STAYS ((enum zygote_role)-1)
+#define ZYGOTE_STAYS ((enum zygote_role) - 1)
 
 struct zygote {
   const struct zygote_options *options;
@@ -81,8 +81,8 @@ static pid_t fork_worker(struct zygote *zygote, int control, uint64_t deadline_u
   if (pid < 0) return -errno;
   if (pid == 0) return 0;
   struct child *child = &zygote->children[zygote->count++];
-  *child = (struct child){
-      .pid = pid, .control = control, .forked_us = now, .deadline_us = deadline_us};
+  *child =
+      (struct child){.pid = pid, .control = control, .forked_us = now, .deadline_us = deadline_us};
   /* Level-triggered: whatever the host does with it, a word or its end, means
    * "stop". One that cannot be watched must not run. */
   if (control < 0 || watch(zygote, control, EPOLLIN | EPOLLRDHUP, (uint64_t)pid) < 0)

@@ -8,7 +8,7 @@
 
 struct zygote_options {
   struct worker_context *context;
-  int socket;     /* to the host */
+  int socket;       /* to the host */
   bool of_template; /* workers go on from where this process is */
   uint32_t ready;   /* so many of them are forked ahead of demand */
 };

@@ -19,6 +19,7 @@ struct execution {
   struct code code;
   struct task_block strings;
   int block, input, program; /* descriptors, or -1 */
+  bool has_turn;
 };
 
 static void close_execution(struct execution *execution) {
@@ -29,6 +30,7 @@ static void close_execution(struct execution *execution) {
   if (execution->block >= 0) close(execution->block);
   if (execution->input >= 0) close(execution->input);
   if (execution->program >= 0) close(execution->program);
+  if (execution->has_turn) brig__queue_leave(execution->sandbox->queue);
 }
 
 static int cancel_fd(const struct execution *execution) {
@@ -50,6 +52,14 @@ static int read_request(const struct brig_request *request, struct brig_request 
     return brig__fail(err, BRIG_E_INVALID, "request",
                       "code is for an installed interpreter: name it in guest");
   return 0;
+}
+
+/* Before anything is opened: those who wait cost next to nothing. */
+static int take_turn(struct execution *execution, struct brig_error *err) {
+  int rc = brig__queue_enter(execution->sandbox->queue, execution->request.tenant,
+                             cancel_fd(execution), err);
+  execution->has_turn = rc == 0;
+  return rc;
 }
 
 /* What the compiler found, against the limits of this request. */
@@ -108,6 +118,7 @@ static int prepare(struct brig_sandbox *sandbox, const struct brig_request *aske
   const struct brig_request *request = &execution->request;
   const struct guest *guest = NULL;
   int rc = read_request(asked, &execution->request, err);
+  if (rc == 0) rc = take_turn(execution, err);
   if (rc == 0 && request->guest != NULL) rc = brig__guest_find(request->guest, &guest, err);
   if (rc == 0) rc = brig__mounts_open(sandbox, request, guest, &execution->mounts, err);
   if (rc == 0) rc = brig__module_open(sandbox, request, &execution->module, err);
@@ -175,8 +186,7 @@ static int make_call(struct execution *execution, struct pool_call *call, struct
 }
 
 /* What a worker of the bare zygote needs beside. */
-static int add_start(struct execution *execution, struct pool_call *call,
-                     struct brig_error *err) {
+static int add_start(struct execution *execution, struct pool_call *call, struct brig_error *err) {
   execution->block = brig__task_memfd(&execution->strings, err);
   if (execution->block < 0) return execution->block;
   call->task.operation = WIRE_RUN;
@@ -294,7 +304,7 @@ int brig_sandbox_execute(struct brig_sandbox *sandbox, const struct brig_request
   if (result == NULL) return brig__fail(err, BRIG_E_MEMORY, "run", "out of memory");
   int rc = prepare(sandbox, request, &execution, err);
   if (rc == 0) rc = run(&execution, result, asked_us, err);
-  if (rc == MODULE_STORE_CANCELLED) {
+  if (rc == BRIG__CANCELLED) {
     set_cancelled(result);
     rc = 0;
   }
@@ -310,7 +320,7 @@ int brig_sandbox_prepare(struct brig_sandbox *sandbox, const struct brig_request
                          struct brig_error *err) {
   struct execution execution;
   int rc = prepare(sandbox, request, &execution, err);
-  if (rc == MODULE_STORE_CANCELLED)
+  if (rc == BRIG__CANCELLED)
     rc = brig__fail(err, BRIG_E_BUSY, "compile", "cancelled by the caller");
   close_execution(&execution);
   return rc;

@@ -94,6 +94,14 @@ static int open_templates(struct brig_sandbox *sandbox, const struct pool_option
   return brig__templates_open(options, &policy, &sandbox->templates, err);
 }
 
+static int open_queue(struct brig_sandbox *sandbox, struct brig_error *err) {
+  const struct brig_settings *settings = sandbox->settings;
+  struct queue_policy policy = {.working = settings->pool_max_workers,
+                                .waiting = settings->pool_queue_length,
+                                .timeout_ms = settings->pool_queue_timeout_ms};
+  return brig__queue_open(&policy, &sandbox->queue, err);
+}
+
 static int start(struct brig_sandbox *sandbox, struct brig_error *err) {
   struct pool_options options;
   CLEANUP_FREE char *helper = NULL;
@@ -104,6 +112,7 @@ static int start(struct brig_sandbox *sandbox, struct brig_error *err) {
   if (rc == 0) rc = brig__mounts_find_reserved(sandbox, err);
   if (rc == 0) rc = brig__mounts_check_configured(sandbox, err);
   if (rc == 0) rc = brig__sandbox_pool_options(sandbox->settings, &options, &helper, err);
+  if (rc == 0) rc = open_queue(sandbox, err);
   if (rc == 0) rc = brig__pool_create(&options, &sandbox->pool, err);
   if (rc == 0) rc = open_templates(sandbox, &options, err);
   if (rc == 0)
@@ -135,6 +144,7 @@ void brig_sandbox_close(struct brig_sandbox *sandbox) {
   brig__templates_close(sandbox->templates);
   brig__module_store_close(sandbox->modules);
   brig__pool_destroy(sandbox->pool);
+  brig__queue_close(sandbox->queue);
   brig__strings_free(&sandbox->notices);
   brig__strings_free(&sandbox->reserved);
   free(sandbox->guests_directory);

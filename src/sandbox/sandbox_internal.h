@@ -10,6 +10,7 @@
 #include "pool/module_store.h"
 #include "pool/pool.h"
 #include "pool/templates.h"
+#include "sandbox/queue.h"
 
 /* A list of strings of its own. */
 struct strings {
@@ -29,6 +30,7 @@ struct brig_sandbox {
   struct strings reserved;  /* directories of Brig's own, canonical */
   size_t reserved_writable; /* the first so many may hold no mount at all */
   struct strings notices;
+  struct queue *queue;
   struct pool *pool;
   struct module_store *modules;
   struct templates *templates;
