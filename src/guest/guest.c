@@ -27,6 +27,24 @@ int brig__guest_find(const char *name, const struct guest **ret_guest, struct br
                     name, names);
 }
 
+static bool equal_lists(const char *const *a, const char *const *b) {
+  for (; *a != NULL && *b != NULL; a++, b++)
+    if (strcmp(*a, *b) != 0) return false;
+  return *a == NULL && *b == NULL;
+}
+
+const struct guest *brig__guest_for_client(const struct brig_digest *module,
+                                           const char *const *arguments) {
+  const struct guest *rows;
+  size_t count;
+  if (arguments == NULL || brig__guest_manifest(&rows, &count, NULL) < 0) return NULL;
+  for (size_t i = 0; i < count; i++)
+    if (rows[i].client[0] != NULL && equal_lists(rows[i].client, arguments) &&
+        memcmp(&rows[i].digest, module, sizeof *module) == 0)
+      return &rows[i];
+  return NULL;
+}
+
 char *brig__guest_directory(const char *guests_directory, const struct guest *guest) {
   return brig__format("%s/%s-%s", guests_directory, guest->name, guest->version);
 }

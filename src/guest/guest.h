@@ -36,6 +36,7 @@ struct guest {
   const char *const *environment;   /* "NAME=value" */
   const char *const *entry;         /* exports called in order; default "_start" */
   const char *const *driver;        /* arguments that run a program's text: see the manifest */
+  const char *const *client;        /* arguments of clients that send it as a module, or none */
   const char *preload;              /* code that the driver runs in a template, */
   const char *sample;               /* and a program that shows which memory programs touch */
   const struct guest_mount *mounts; /* `host` relative to the installed directory */
@@ -53,6 +54,10 @@ int brig__guest_manifest(const struct guest **ret_guests, size_t *ret_count,
 
 /* The row of NAME; BRIG_E_NOT_FOUND lists the names there are. */
 int brig__guest_find(const char *name, const struct guest **ret_guest, struct brig_error *err);
+
+/* The row whose module this is and whose `client` arguments these are, or NULL. */
+const struct guest *brig__guest_for_client(const struct brig_digest *module,
+                                           const char *const *arguments);
 
 /* The directory that the guest is, or would be, installed in: fresh memory. */
 char *brig__guest_directory(const char *guests_directory, const struct guest *guest);

@@ -154,6 +154,7 @@ static void read_row(struct reader *reader, yaml_node_t *row, struct guest *gues
   guest->environment = texts(reader, row, "environment");
   guest->entry = texts(reader, row, "entry");
   guest->driver = texts(reader, row, "driver");
+  guest->client = texts(reader, row, "client");
   guest->preload = optional_text(reader, row, "preload");
   guest->sample = optional_text(reader, row, "sample");
   guest->proposals = read_proposals(reader, row);

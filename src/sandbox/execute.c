@@ -14,11 +14,12 @@ struct execution {
   struct brig_sandbox *sandbox;
   struct brig_request request; /* as this version knows it */
   struct module module;
+  struct program program; /* for the guest's driver, if it has a text */
   struct mounts mounts;
   struct brig_limits limits;
   struct code code;
   struct task_block strings;
-  int block, input, program; /* descriptors, or -1 */
+  int block, input, program_fd; /* or -1 */
   bool has_turn;
 };
 
@@ -29,7 +30,7 @@ static void close_execution(struct execution *execution) {
   brig__task_block_free(&execution->strings);
   if (execution->block >= 0) close(execution->block);
   if (execution->input >= 0) close(execution->input);
-  if (execution->program >= 0) close(execution->program);
+  if (execution->program_fd >= 0) close(execution->program_fd);
   if (execution->has_turn) brig__queue_leave(execution->sandbox->queue);
 }
 
@@ -111,10 +112,27 @@ static int get_code(struct execution *execution, struct brig_error *err) {
   return brig__module_store_get(execution->sandbox->modules, &request, &execution->code, err);
 }
 
+/* What the driver is to run: the request's code; or, for clients that send an
+ * interpreter as a module and a program as input, that input. */
+static void find_program(struct execution *execution) {
+  const struct brig_request *request = &execution->request;
+  struct program *program = &execution->program;
+  if (request->code != NULL)
+    *program =
+        (struct program){request->code, strlen(request->code), request->code_name, request->argv};
+  if (request->guest != NULL || request->input_size == 0 ||
+      memchr(request->input, 0, request->input_size) != NULL)
+    return;
+  execution->module.guest = brig__guest_for_client(&execution->module.digest, request->argv);
+  if (execution->module.guest == NULL) return;
+  *program = (struct program){.text = request->input, .size = request->input_size};
+  execution->request.input_size = 0;
+}
+
 static int prepare(struct brig_sandbox *sandbox, const struct brig_request *asked,
                    struct execution *execution, struct brig_error *err) {
   *execution = (struct execution){
-      .sandbox = sandbox, .module = {.fd = -1}, .block = -1, .input = -1, .program = -1};
+      .sandbox = sandbox, .module = {.fd = -1}, .block = -1, .input = -1, .program_fd = -1};
   const struct brig_request *request = &execution->request;
   const struct guest *guest = NULL;
   int rc = read_request(asked, &execution->request, err);
@@ -122,9 +140,12 @@ static int prepare(struct brig_sandbox *sandbox, const struct brig_request *aske
   if (rc == 0 && request->guest != NULL) rc = brig__guest_find(request->guest, &guest, err);
   if (rc == 0) rc = brig__mounts_open(sandbox, request, guest, &execution->mounts, err);
   if (rc == 0) rc = brig__module_open(sandbox, request, &execution->module, err);
-  if (rc == 0)
+  if (rc == 0) {
+    find_program(execution);
+    guest = execution->module.guest;
     rc = brig__limits_merge(&sandbox->limits, &request->limits, guest != NULL, &execution->limits,
                             err);
+  }
   /* The manifest is the operator's word, as the limits are. */
   if (guest != NULL && guest->table_elements > execution->limits.table_elements)
     execution->limits.table_elements = guest->table_elements;
@@ -148,13 +169,14 @@ static int open_input(struct execution *execution, struct brig_error *err) {
 }
 
 static int open_program(struct execution *execution, struct brig_error *err) {
-  if (execution->request.code == NULL) return 0;
-  execution->program = brig__task_program(&execution->request, err);
-  return execution->program < 0 ? execution->program : 0;
+  if (execution->program.text == NULL) return 0;
+  execution->program_fd = brig__task_program(&execution->program, err);
+  return execution->program_fd < 0 ? execution->program_fd : 0;
 }
 
 static struct task_source source_of(const struct execution *execution, const char *preload) {
   return (struct task_source){.request = &execution->request,
+                              .driven = execution->program.text != NULL,
                               .module = &execution->module,
                               .mounts = &execution->mounts,
                               .preload = preload};
@@ -177,7 +199,8 @@ static int make_call(struct execution *execution, struct pool_call *call, struct
   call->fds[WIRE_FD_STDIN] = execution->input;
   call->fds[WIRE_FD_STDOUT] = -1;
   call->fds[WIRE_FD_STDERR] = -1;
-  call->fds[WIRE_FD_PROGRAM] = execution->program >= 0 ? execution->program : execution->input;
+  call->fds[WIRE_FD_PROGRAM] =
+      execution->program_fd >= 0 ? execution->program_fd : execution->input;
   for (size_t i = 0; i < execution->mounts.count; i++)
     call->fds[WIRE_FD_MOUNTS + i] = execution->mounts.items[i].fd;
   call->fd_count = brig__wire_fd_count(task);
@@ -209,9 +232,10 @@ static struct template_kind kind_of(const struct execution *execution,
 static int make_start(const struct execution *execution, struct pool_call *call, int ret_own[2],
                       struct brig_error *err) {
   const struct guest *guest = execution->module.guest;
-  bool driven = execution->request.code != NULL;
+  bool driven = execution->program.text != NULL;
   CLEANUP_FREE char *preload = driven ? brig__warm_preload(execution->sandbox, guest) : NULL;
-  struct brig_request sample = {.code = driven ? guest->sample : NULL};
+  struct program sample = {0};
+  if (driven) sample = (struct program){.text = guest->sample, .size = strlen(guest->sample)};
   struct task_source source = source_of(execution, preload);
   struct task_block strings;
   int rc = brig__task_block(&source, &call->task, &strings, err);

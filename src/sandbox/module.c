@@ -82,8 +82,9 @@ static int open_bytes(struct module *module, const struct brig_request *request,
   return rc < 0 ? brig__fail_errno(err, -rc, "module", "the module's digest") : 0;
 }
 
-static int digest_file(struct module *module, struct brig_error *err) {
-  int rc = brig__digest_fd(module->fd, &module->digest);
+static int digest_file(const struct brig_sandbox *sandbox, struct module *module,
+                       struct brig_error *err) {
+  int rc = brig__file_digests_get(sandbox->digests, module->fd, &module->digest);
   return rc < 0 ? brig__fail_errno(err, -rc, "module", "reading %s", module->path) : 0;
 }
 
@@ -98,7 +99,7 @@ int brig__module_open(const struct brig_sandbox *sandbox, const struct brig_requ
   if (request->guest != NULL) return open_guest(sandbox, ret_module, request->guest, err);
   if (request->module != NULL) return open_bytes(ret_module, request, max, err);
   int rc = open_path(ret_module, request->module_path, max, err);
-  return rc < 0 ? rc : digest_file(ret_module, err);
+  return rc < 0 ? rc : digest_file(sandbox, ret_module, err);
 }
 
 static int copy_file(struct module *module, struct brig_error *err) {

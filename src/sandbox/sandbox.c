@@ -112,6 +112,8 @@ static int start(struct brig_sandbox *sandbox, struct brig_error *err) {
   if (rc == 0) rc = brig__mounts_find_reserved(sandbox, err);
   if (rc == 0) rc = brig__mounts_check_configured(sandbox, err);
   if (rc == 0) rc = brig__sandbox_pool_options(sandbox->settings, &options, &helper, err);
+  if (rc == 0 && (sandbox->digests = brig__file_digests_new()) == NULL)
+    rc = brig__fail(err, BRIG_E_MEMORY, "start", "out of memory");
   if (rc == 0) rc = open_queue(sandbox, err);
   if (rc == 0) rc = brig__pool_create(&options, &sandbox->pool, err);
   if (rc == 0) rc = open_templates(sandbox, &options, err);
@@ -145,6 +147,7 @@ void brig_sandbox_close(struct brig_sandbox *sandbox) {
   brig__module_store_close(sandbox->modules);
   brig__pool_destroy(sandbox->pool);
   brig__queue_close(sandbox->queue);
+  brig__file_digests_free(sandbox->digests);
   brig__strings_free(&sandbox->notices);
   brig__strings_free(&sandbox->reserved);
   free(sandbox->guests_directory);

@@ -10,6 +10,7 @@
 #include "pool/module_store.h"
 #include "pool/pool.h"
 #include "pool/templates.h"
+#include "sandbox/file_digests.h"
 #include "sandbox/queue.h"
 
 /* A list of strings of its own. */
@@ -33,6 +34,7 @@ struct brig_sandbox {
   struct queue *queue;
   struct pool *pool;
   struct module_store *modules;
+  struct file_digests *digests;
   struct templates *templates;
 };
 
@@ -91,6 +93,7 @@ struct task_block { /* strings, each with its 0 byte */
 };
 struct task_source {
   const struct brig_request *request;
+  bool driven; /* the guest's driver is to run a program */
   const struct module *module;
   const struct mounts *mounts;
   const char *preload; /* for a template: code that its driver runs first, or NULL */
@@ -98,9 +101,15 @@ struct task_source {
 /* Arguments, environment, entries and mounts; their counts go into the task. */
 int brig__task_block(const struct task_source *source, struct wire_task *task,
                      struct task_block *ret_block, struct brig_error *err);
-/* The program that a guest's driver is given, its name, its arguments and its text:
- * a sealed memfd, or an error. */
-int brig__task_program(const struct brig_request *request, struct brig_error *err);
+/* What a guest's driver is to run. */
+struct program {
+  const char *text; /* NULL: nothing; no 0 byte in it */
+  size_t size;
+  const char *name;        /* NULL: it has none */
+  const char *const *argv; /* NULL: "-c" */
+};
+/* All of it as a sealed memfd, or an error. */
+int brig__task_program(const struct program *program, struct brig_error *err);
 /* The block as a sealed memfd; it is freed. */
 int brig__task_memfd(struct task_block *block, struct brig_error *err);
 void brig__task_block_free(struct task_block *block);

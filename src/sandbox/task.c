@@ -60,7 +60,7 @@ static void append_arguments(struct task_block *block, const struct task_source 
                              struct wire_task *task) {
   const struct guest *guest = source->module->guest;
   if (guest != NULL) task->arguments += append_list(block, guest->arguments);
-  if (source->request->code == NULL) {
+  if (!source->driven) {
     task->arguments += append_list(block, source->request->argv);
   } else {
     task->arguments += append_list(block, guest->driver);
@@ -103,18 +103,18 @@ int brig__task_block(const struct task_source *source, struct wire_task *task,
     if (mounts->items[i].read_write) task->writable |= 1u << i;
     if (!mounts->items[i].of_guest) task->placeholders |= 1u << i;
   }
-  task->program = source->request->code != NULL;
+  task->program = source->driven;
   int rc = check(&block, "arguments and environment have", err);
   if (rc == 0) *ret_block = block;
   return rc;
 }
 
-int brig__task_program(const struct brig_request *request, struct brig_error *err) {
+int brig__task_program(const struct program *program, struct brig_error *err) {
   static const char *const by_text[] = {"-c", NULL};
   struct task_block block = {0};
-  append(&block, request->code_name != NULL ? request->code_name : "<string>");
-  append_list(&block, request->argv != NULL ? request->argv : by_text);
-  append_bytes(&block, request->code, strlen(request->code));
+  append(&block, program->name != NULL ? program->name : "<string>");
+  append_list(&block, program->argv != NULL ? program->argv : by_text);
+  append_bytes(&block, program->text, program->size);
   int rc = check(&block, "the code has", err);
   return rc < 0 ? rc : brig__task_memfd(&block, err);
 }

@@ -1,0 +1,122 @@
+/* A program that embeds libbrig, told by lines of input what to execute:
+ *
+ *   code GUEST FILE           an installed interpreter and a program's text
+ *   stdin MODULE FILE         what today's clients send: CPython as a module, its
+ *                             arguments, and the program on standard input
+ *   module MODULE             a module by itself
+ *   load CALLERS EACH LINE... so many threads, each so often, all of them at once
+ *
+ * For each execution it prints: milliseconds of the call, then queue, start, run in
+ * microseconds, whether it was warm, and its outcome.
+ *
+ *   client HELPER CONFIGURATION
+ */
+#include <brig/brig.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct work {
+  char kind[16], name[512], file[512], *text;
+  int each;
+};
+
+static struct brig_sandbox *sandbox;
+static pthread_mutex_t printing = PTHREAD_MUTEX_INITIALIZER;
+
+static double now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+static int fail(const char *message) { return fprintf(stderr, "client: %s\n", message), 1; }
+
+static int execute(const struct work *work) {
+  const char *const argv[] = {"python", "-c", "import sys; exec(sys.stdin.read())", NULL};
+  struct brig_request request = BRIG_REQUEST_INIT;
+  struct brig_result *result = NULL;
+  struct brig_error err = {0};
+  if (strcmp(work->kind, "code") == 0) {
+    request.guest = work->name;
+    request.code = work->text;
+  } else {
+    request.module_path = work->name;
+  }
+  if (strcmp(work->kind, "stdin") == 0) {
+    request.argv = argv;
+    request.input = work->text;
+    request.input_size = strlen(work->text);
+  }
+  double begun = now_ms();
+  if (brig_sandbox_execute(sandbox, &request, &result, &err) < 0) return fail(err.message);
+  double took = now_ms() - begun;
+  if (result->exit_code != 0) return fail((char *)result->stderr_data);
+  pthread_mutex_lock(&printing);
+  printf("%.4f %llu %llu %llu %d %s\n", took, (unsigned long long)result->queue_us,
+         (unsigned long long)result->start_us, (unsigned long long)result->run_us, result->warm,
+         brig_outcome_name(result->outcome));
+  pthread_mutex_unlock(&printing);
+  brig_result_free(result);
+  return 0;
+}
+
+static void *repeat(void *context) {
+  const struct work *work = context;
+  for (int i = 0; i < work->each; i++)
+    if (execute(work) != 0) exit(1);
+  return NULL;
+}
+
+static int load(int callers, struct work *work) {
+  pthread_t *threads = calloc((size_t)callers, sizeof *threads);
+  double begun = now_ms();
+  for (int i = 0; i < callers; i++)
+    if (pthread_create(&threads[i], NULL, repeat, work) != 0) return fail("no thread");
+  for (int i = 0; i < callers; i++) pthread_join(threads[i], NULL);
+  printf("total %.4f\n", now_ms() - begun);
+  free(threads);
+  return 0;
+}
+
+static char *read_text(const char *path) {
+  char *text = calloc(1, 65536);
+  FILE *file = fopen(path, "re");
+  if (text == NULL || file == NULL || fread(text, 1, 65535, file) == 0) exit(fail(path));
+  fclose(file);
+  return text;
+}
+
+static int obey(const char *line) {
+  struct work work = {.each = 1};
+  int callers = 0, at = 0, rc;
+  if (sscanf(line, "load %d %d %n", &callers, &work.each, &at) == 2) line += at;
+  int words = sscanf(line, "%15s %511s %511s", work.kind, work.name, work.file);
+  if (words < 2) return fail("not understood");
+  if (words == 3) work.text = read_text(work.file);
+  rc = callers > 0 ? load(callers, &work) : execute(&work);
+  free(work.text);
+  fflush(stdout);
+  return rc;
+}
+
+int main(int argc, char **argv) {
+  struct brig_error err = {0};
+  struct brig_config *config = NULL;
+  char line[1200];
+  if (argc != 3) return fail("client HELPER CONFIGURATION");
+  double begun = now_ms();
+  if (brig_config_load(argv[2], &config, &err) < 0 ||
+      brig_config_set(config, "sandbox.helper", argv[1], &err) < 0 ||
+      brig_sandbox_open(config, &sandbox, &err) < 0)
+    return fail(err.message);
+  printf("open %.4f\n", now_ms() - begun);
+  fflush(stdout);
+  while (fgets(line, sizeof line, stdin) != NULL)
+    if (obey(line) != 0) return 1;
+  brig_sandbox_close(sandbox);
+  brig_config_free(config);
+  return 0;
+}
