@@ -80,6 +80,14 @@ int brig__config_store(struct brig_config *config, const struct config_key *key,
   return rc;
 }
 
+int brig__config_came_from(struct brig_config *config, const struct config_key *key,
+                           const struct config_source *source, struct brig_error *err) {
+  char *origin = origin_text(source);
+  if (origin == NULL) return brig__config_no_memory(err);
+  remember(config, key, origin);
+  return 0;
+}
+
 int brig__config_store_list(struct brig_config *config, const struct config_key *key,
                             const struct config_source *source, struct config_list *list,
                             struct brig_error *err) {

@@ -17,17 +17,32 @@ struct config_list {
   size_t count;
 };
 
+#define CONFIG_FIELD_U64(name)       uint64_t name;
+#define CONFIG_FIELD_SIZE(name)      uint64_t name;
+#define CONFIG_FIELD_SECONDS(name)   uint64_t name##_ms;
+#define CONFIG_FIELD_BOOL(name)      bool name;
+#define CONFIG_FIELD_STRING(name)    char *name;
+#define CONFIG_FIELD_LINES(name)     char *name;
+#define CONFIG_FIELD_PATH(name)      char *name;
+#define CONFIG_FIELD_LIST(name)      struct config_list name;
+#define CONFIG_FIELD_TEMPLATES(name) struct config_templates name;
+
+/* One of templates.named. */
+struct config_template {
+  char *name;
+#define KEY(type, name, ...) CONFIG_FIELD_##type(name)
+#include "config/template_keys.def"
+};
+
+struct config_templates {
+  struct config_template *items;
+  size_t count;
+};
+
 /* Every key as a typed field: wasi.max_fuel is `wasi_max_fuel`. A time is in
  * milliseconds: wasi.execution_timeout_secs is `wasi_execution_timeout_ms`. A
  * string is never NULL. */
 struct brig_settings {
-#define CONFIG_FIELD_U64(name)     uint64_t name;
-#define CONFIG_FIELD_SIZE(name)    uint64_t name;
-#define CONFIG_FIELD_SECONDS(name) uint64_t name##_ms;
-#define CONFIG_FIELD_BOOL(name)    bool name;
-#define CONFIG_FIELD_STRING(name)  char *name;
-#define CONFIG_FIELD_PATH(name)    char *name;
-#define CONFIG_FIELD_LIST(name)    struct config_list name;
 #define SECTION(name, help)
 #define KEY(type, section, name, ...) CONFIG_FIELD_##type(section##_##name)
 #include "config/keys.def"

@@ -45,7 +45,9 @@ static const char introduction[] =
     "| seconds | with up to three decimals: `30`, `0.25` |\n"
     "| truth | `true` or `false`, also `yes`, `no`, `on`, `off` |\n"
     "| string | text without control characters |\n"
+    "| text | a string that may have several lines |\n"
     "| path | an absolute path |\n"
+    "| templates | in the file alone, names and below each the keys under \"A named template\" |\n"
     "| list | a YAML list of strings, `[\"/data\", \"/srv\"]`; in a flag, with commas: "
     "`/data,/srv` |\n"
     "\n"
@@ -93,9 +95,9 @@ static const char ending[] =
 
 static const char *type_name(enum config_type type) {
   static const char *const names[] = {
-      [CONFIG_U64] = "number",    [CONFIG_SIZE] = "size", [CONFIG_SECONDS] = "seconds",
-      [CONFIG_BOOL] = "truth",    [CONFIG_LIST] = "list", [CONFIG_PATH] = "path",
-      [CONFIG_STRING] = "string",
+      [CONFIG_U64] = "number",    [CONFIG_SIZE] = "size",  [CONFIG_SECONDS] = "seconds",
+      [CONFIG_BOOL] = "truth",    [CONFIG_LIST] = "list",  [CONFIG_PATH] = "path",
+      [CONFIG_STRING] = "string", [CONFIG_LINES] = "text", [CONFIG_TEMPLATES] = "templates",
   };
   return names[type];
 }
@@ -112,7 +114,7 @@ static void print_bounds(const struct config_key *key) {
     printf("%s to %s", min, max);
   } else if (key->type == CONFIG_U64) {
     printf("%" PRIu64 " to %" PRIu64, key->min, key->max);
-  } else if (key->type == CONFIG_LIST) {
+  } else if (key->type == CONFIG_LIST || key->type == CONFIG_TEMPLATES) {
     printf("at most %" PRIu64 " items", key->max);
   } else if (key->type != CONFIG_BOOL) {
     printf("at most %" PRIu64 " bytes", key->max);
@@ -160,9 +162,37 @@ static void print_section(const struct config_section *section) {
     if (strcmp(brig__config_keys[i].section, section->name) == 0) print_key(&brig__config_keys[i]);
 }
 
+static void print_templates(void) {
+  printf("\n### A named template\n\n");
+  printf(
+      "A request that could have started as a named template does goes on from it. Several that\n"
+      "the same requests could go on from are one, and the first one counts.\n\n");
+  printf("| key | type | default | bounds | meaning |\n| --- | --- | --- | --- | --- |\n");
+  for (int i = 0; i < CONFIG_TEMPLATE_KEY_COUNT; i++) {
+    const struct config_key *key = &brig__config_template_keys[i];
+    printf("| `%s` | %s | ", key->name, type_name(key->type));
+    print_default(key);
+    printf(" | ");
+    print_bounds(key);
+    printf(" | %s |\n", key->help);
+  }
+  printf(
+      "\n```yaml\n"
+      "templates:\n"
+      "  named:\n"
+      "    pandas:\n"
+      "      guest: python-science\n"
+      "      preload: import numpy, pandas\n"
+      "      ready_workers: 4\n"
+      "```\n");
+}
+
 int main(void) {
   fputs(introduction, stdout);
-  for (int i = 0; i < CONFIG_SECTION_COUNT; i++) print_section(&brig__config_sections[i]);
+  for (int i = 0; i < CONFIG_SECTION_COUNT; i++) {
+    print_section(&brig__config_sections[i]);
+    if (i == CONFIG_SECTION_templates) print_templates();
+  }
   fputs(ending, stdout);
   return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -15,8 +15,10 @@ enum config_type {
   CONFIG_SECONDS,
   CONFIG_BOOL,
   CONFIG_STRING,
+  CONFIG_LINES,
   CONFIG_PATH,
   CONFIG_LIST,
+  CONFIG_TEMPLATES,
 };
 
 enum config_index {
@@ -48,11 +50,19 @@ struct config_key {
   size_t offset; /* in struct brig_settings */
 };
 
+enum config_template_index {
+#define KEY(type, name, ...) CONFIG_TEMPLATE_KEY_##name,
+#include "config/template_keys.def"
+  CONFIG_TEMPLATE_KEY_COUNT
+};
+
 struct config_section {
   const char *name, *help;
 };
 
 extern const struct config_key brig__config_keys[CONFIG_KEY_COUNT];
+/* Their `offset` is in struct config_template. */
+extern const struct config_key brig__config_template_keys[CONFIG_TEMPLATE_KEY_COUNT];
 extern const struct config_section brig__config_sections[CONFIG_SECTION_COUNT];
 
 struct brig_config {
@@ -96,20 +106,30 @@ int brig__config_mismatch(const struct config_key *key, const struct config_sour
                           const char *got, struct brig_error *err);
 int brig__config_no_memory(struct brig_error *err);
 
-/* value.c: a value in `settings`. */
-int brig__config_assign(struct brig_settings *settings, const struct config_key *key,
+/* value.c: a value in a record: struct brig_settings or struct config_template,
+ * whichever the key is of. */
+int brig__config_assign(void *record, const struct config_key *key,
                         const struct config_source *source, const char *text,
                         struct brig_error *err);
 /* Takes the items out of `list` on success. */
-int brig__config_assign_list(struct brig_settings *settings, const struct config_key *key,
+int brig__config_assign_list(void *record, const struct config_key *key,
                              const struct config_source *source, struct config_list *list,
                              struct brig_error *err);
-int brig__config_assign_copy(struct brig_settings *settings, const struct brig_settings *from,
-                             const struct config_key *key);
+int brig__config_assign_copy(void *record, const void *from, const struct config_key *key);
 /* Fresh memory, NULL if there is none; "(secret)" for what must not be printed. */
-char *brig__config_value_text(const struct brig_settings *settings, const struct config_key *key);
-void brig__config_value_free(struct brig_settings *settings, const struct config_key *key);
-uint64_t brig__config_number(const struct brig_settings *settings, const struct config_key *key);
+char *brig__config_value_text(const void *record, const struct config_key *key);
+void brig__config_value_free(void *record, const struct config_key *key);
+uint64_t brig__config_number(const void *record, const struct config_key *key);
+
+/* templates.c: templates.named. */
+int brig__config_templates_add(struct config_templates *templates, const char *name,
+                               struct config_template **ret_template, struct brig_error *err);
+/* BRIG_E_CONFIG if it does not make sense, with the reason alone as message. */
+int brig__config_template_check(const struct config_template *template, struct brig_error *err);
+int brig__config_templates_copy(const struct config_templates *templates,
+                                struct config_templates *ret_copy);
+char *brig__config_templates_names(const struct config_templates *templates);
+void brig__config_templates_free(struct config_templates *templates);
 
 /* list.c. 0 or BRIG_E_MEMORY; `text` is copied. */
 int brig__config_list_add(struct config_list *list, const char *text);
@@ -125,6 +145,9 @@ int brig__config_store(struct brig_config *config, const struct config_key *key,
 int brig__config_store_list(struct brig_config *config, const struct config_key *key,
                             const struct config_source *source, struct config_list *list,
                             struct brig_error *err);
+
+int brig__config_came_from(struct brig_config *config, const struct config_key *key,
+                           const struct config_source *source, struct brig_error *err);
 
 /* yaml.c: lay a file over the configuration. If `optional`, it may be missing. */
 int brig__config_read_file(struct brig_config *config, const char *path, bool optional,

@@ -13,20 +13,24 @@
 #define OPEN       false
 #define SECRET     true
 
-#define NAME_U64(name)      #name
-#define NAME_SIZE(name)     #name
-#define NAME_SECONDS(name)  #name "_secs"
-#define NAME_BOOL(name)     #name
-#define NAME_STRING(name)   #name
-#define NAME_PATH(name)     #name
-#define NAME_LIST(name)     #name
-#define FIELD_U64(name)     name
-#define FIELD_SIZE(name)    name
-#define FIELD_SECONDS(name) name##_ms
-#define FIELD_BOOL(name)    name
-#define FIELD_STRING(name)  name
-#define FIELD_PATH(name)    name
-#define FIELD_LIST(name)    name
+#define NAME_U64(name)        #name
+#define NAME_SIZE(name)       #name
+#define NAME_SECONDS(name)    #name "_secs"
+#define NAME_BOOL(name)       #name
+#define NAME_STRING(name)     #name
+#define NAME_LINES(name)      #name
+#define NAME_PATH(name)       #name
+#define NAME_LIST(name)       #name
+#define NAME_TEMPLATES(name)  #name
+#define FIELD_U64(name)       name
+#define FIELD_SIZE(name)      name
+#define FIELD_SECONDS(name)   name##_ms
+#define FIELD_BOOL(name)      name
+#define FIELD_STRING(name)    name
+#define FIELD_LINES(name)     name
+#define FIELD_PATH(name)      name
+#define FIELD_LIST(name)      name
+#define FIELD_TEMPLATES(name) name
 
 const struct config_key brig__config_keys[CONFIG_KEY_COUNT] = {
 #define SECTION(name, help)
@@ -45,6 +49,24 @@ const struct config_key brig__config_keys[CONFIG_KEY_COUNT] = {
    help,                                                                               \
    offsetof(struct brig_settings, FIELD_##type(section##_##name))},
 #include "config/keys.def"
+};
+
+const struct config_key brig__config_template_keys[CONFIG_TEMPLATE_KEY_COUNT] = {
+#define KEY(type, name, text, min, max, help) \
+  {CONFIG_##type,                             \
+   "templates",                               \
+   #name,                                     \
+   "templates.named." #name,                  \
+   text,                                      \
+   min,                                       \
+   max,                                       \
+   NULL,                                      \
+   1,                                         \
+   NULL,                                      \
+   OPEN,                                      \
+   help,                                      \
+   offsetof(struct config_template, name)},
+#include "config/template_keys.def"
 };
 
 const struct config_section brig__config_sections[CONFIG_SECTION_COUNT] = {
@@ -115,7 +137,7 @@ const char *brig__config_placeholder(enum config_type type) {
   static const char *const placeholders[] = {
       [CONFIG_U64] = "N",           [CONFIG_SIZE] = "SIZE",   [CONFIG_SECONDS] = "SECONDS",
       [CONFIG_BOOL] = "true|false", [CONFIG_STRING] = "TEXT", [CONFIG_PATH] = "PATH",
-      [CONFIG_LIST] = "A,B,...",
+      [CONFIG_LIST] = "A,B,...",    [CONFIG_LINES] = "TEXT",  [CONFIG_TEMPLATES] = "",
   };
   return placeholders[type];
 }

@@ -66,6 +66,11 @@ void brig__config_expected(const struct config_key *key, uint64_t scale,
     snprintf(ret_text, CONFIG_TEXT, "true or false");
     return;
   }
+  if (key->type == CONFIG_TEMPLATES) {
+    snprintf(ret_text, CONFIG_TEXT,
+             "in a file, a mapping of at most %" PRIu64 " names to templates", key->max);
+    return;
+  }
   if (key->type == CONFIG_LIST)
     snprintf(ret_text, CONFIG_TEXT, "a list of at most %" PRIu64 " strings", key->max);
   else

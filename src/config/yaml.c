@@ -44,8 +44,8 @@ static int skip(struct config_reader *reader, yaml_event_t *event) {
   return 0;
 }
 
-/* Reads the name on the left of a colon. NULL at the end of the mapping. */
-static int read_name(struct config_reader *reader, yaml_event_t *event, const char **ret_name) {
+int brig__config_read_name(struct config_reader *reader, yaml_event_t *event,
+                           const char **ret_name) {
   int rc = brig__config_next(reader, event);
   if (rc < 0) return rc;
   if (event->type == YAML_MAPPING_END_EVENT) {
@@ -93,7 +93,7 @@ static int read_section(struct config_reader *reader, yaml_event_t *event, const
   for (;;) {
     const char *name = NULL;
     const struct config_key *key = NULL;
-    int rc = read_name(reader, event, &name);
+    int rc = brig__config_read_name(reader, event, &name);
     if (rc < 0 || name == NULL) return rc;
     rc = find_key(reader, section, name, &key);
     if (rc == 0) rc = brig__config_next(reader, event);
@@ -126,7 +126,7 @@ static int foreign_section(struct config_reader *reader, yaml_event_t *event, co
 static int read_sections(struct config_reader *reader, yaml_event_t *event) {
   for (;;) {
     const char *name = NULL;
-    int rc = read_name(reader, event, &name);
+    int rc = brig__config_read_name(reader, event, &name);
     if (rc < 0 || name == NULL) return rc;
     int index = brig__config_find_section(name);
     rc = index < 0 ? foreign_section(reader, event, name) : own_section(reader, event, index);

@@ -20,8 +20,9 @@ struct config_reader {
   size_t size;
   size_t section_lines[CONFIG_SECTION_COUNT]; /* where each was given; 0: not yet */
   size_t key_lines[CONFIG_KEY_COUNT];
-  struct config_list foreign; /* sections that are not ours, as the notice words them */
-  size_t foreign_more;        /* those beyond CONFIG_FOREIGN_MAX */
+  struct config_template *item; /* whose values are read, or NULL for the configuration's */
+  struct config_list foreign;   /* sections that are not ours, as the notice words them */
+  size_t foreign_more;          /* those beyond CONFIG_FOREIGN_MAX */
 };
 
 void brig__config_reader_end(struct config_reader *reader);
@@ -29,6 +30,10 @@ void brig__config_parser_end(yaml_parser_t **parser);
 
 /* Replace `event` by the next one, and note its line. */
 int brig__config_next(struct config_reader *reader, yaml_event_t *event);
+
+/* Read the name on the left of a colon. NULL at the end of the mapping. */
+int brig__config_read_name(struct config_reader *reader, yaml_event_t *event,
+                           const char **ret_name);
 
 /* BRIG_E_CONFIG at the line of the last event. */
 int brig__config_fail(struct config_reader *reader, const char *format, ...)
