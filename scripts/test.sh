@@ -7,7 +7,9 @@ cd "$(dirname "$0")/.."
 cmake -S . -B build -G Ninja -DBRIG_WERROR=ON >/dev/null
 cmake --build build
 build/brig doctor
-build/brig guest install python
+for guest in python quickjs python-science; do
+  build/brig guest install "$guest"
+done
 
 ctest --test-dir build --output-on-failure -j2
 # Debian's own Python: pytest is its package's.

@@ -65,6 +65,7 @@ int brig__cli_finish(int status);
 #define CLI_COMMAND(name) int brig__cli_##name(int argc, char **argv);
 CLI_COMMAND(run)
 CLI_COMMAND(python)
+CLI_COMMAND(js)
 CLI_COMMAND(guest)
 CLI_COMMAND(doctor)
 CLI_COMMAND(config)

@@ -110,7 +110,10 @@ const size_t brig__cli_execution_row_count =
 int brig__cli_execution_open(struct execution *execution) {
   static const struct brig_request fresh = BRIG_REQUEST_INIT;
   *execution = (struct execution){.request = fresh};
-  return brig__cli_load_config(&execution->config);
+  int status = brig__cli_load_config(&execution->config);
+  /* They are for those that stay: one execution is over before they are up. */
+  if (status == 0) brig_config_set(execution->config, "templates.named", "", NULL);
+  return status;
 }
 
 void brig__cli_execution_close(struct execution *execution) {

@@ -112,7 +112,9 @@ int brig__config_assign(void *record, const struct config_key *key,
     case CONFIG_PATH:
       return assign_string(record, key, source, text, err);
     case CONFIG_TEMPLATES: /* only a file can say more than "none" */
-      return *text == '\0' ? 0 : mismatch(key, source, text, err);
+      if (*text != '\0') return mismatch(key, source, text, err);
+      brig__config_templates_free(field(record, key));
+      return 0;
     case CONFIG_LIST:
       break;
   }

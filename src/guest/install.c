@@ -103,30 +103,14 @@ static int fetch(const struct installation *installation, char **ret_archive,
   return rc;
 }
 
-static int write_list(const struct installation *installation, struct brig_error *err) {
-  CLEANUP_FREE char *path = brig__format("%s/%s", installation->prepared, GUEST_FILES);
-  FILE *list = path == NULL ? NULL : fopen(path, "wxe");
-  int rc = 0;
-  if (list == NULL) return brig__fail_errno(err, errno, "guest", "the list of files");
-  for (size_t i = 0; i < installation->guest->file_count && rc == 0; i++) {
-    const char *name = installation->guest->files[i].to;
-    CLEANUP_FREE char *file = brig__format("%s/%s", installation->prepared, name);
-    struct brig_digest digest;
-    char hex[BRIG_DIGEST_HEX];
-    rc = file == NULL ? -ENOMEM : digest_of(file, &digest, err);
-    if (rc == 0) brig__digest_hex(&digest, hex);
-    if (rc == 0) fprintf(list, "%s  %s\n", hex, name);
-  }
-  bool failed = fflush(list) != 0 || fsync(fileno(list)) < 0;
-  if (fclose(list) != 0 || failed) return brig__fail_errno(err, errno, "guest", "%s", path);
-  return rc;
-}
-
 /* In place at once; if another has been faster, theirs is the same. */
 static int place(const struct installation *installation, struct brig_error *err) {
   CLEANUP_FREE char *name =
       brig__format("%s-%s", installation->guest->name, installation->guest->version);
   if (name == NULL) return brig__fail(err, BRIG_E_MEMORY, "guest", "out of memory");
+  /* One that is there is not whole, or we would not be here. */
+  CLEANUP_FREE char *old = brig__format("%s/old", installation->work);
+  if (old != NULL) renameat(installation->guests, name, AT_FDCWD, old);
   if (renameat(AT_FDCWD, installation->prepared, installation->guests, name) < 0 &&
       errno != EEXIST && errno != ENOTEMPTY)
     return brig__fail_errno(err, errno, "guest", "putting %s in place", name);
@@ -146,7 +130,6 @@ static int prepare(const struct installation *installation, struct brig_error *e
   CLEANUP_FREE char *module = brig__format("%s/%s", installation->prepared, guest->module);
   if (rc == 0 && module == NULL) rc = brig__fail(err, BRIG_E_MEMORY, "guest", "out of memory");
   if (rc == 0) rc = check(module, &guest->digest, err);
-  if (rc == 0) rc = write_list(installation, err);
   return rc < 0 ? rc : place(installation, err);
 }
 
@@ -167,12 +150,25 @@ static int install_in(struct installation *installation, const char *guests_dire
   return rc;
 }
 
+/* An older Brig may have taken less from the package. */
+static bool is_whole(const char *guests_directory, const struct guest *guest) {
+  CLEANUP_FREE char *directory = brig__guest_directory(guests_directory, guest);
+  bool whole = directory != NULL;
+  for (size_t i = 0; i < guest->mount_count && whole; i++) {
+    CLEANUP_FREE char *host = brig__format("%s/%s", directory, guest->mounts[i].host);
+    whole = host != NULL && access(host, F_OK) == 0;
+  }
+  return whole;
+}
+
 int brig__guest_install(const char *guests_directory, const struct guest *guest,
                         void (*progress)(void *context, const char *line), void *context,
                         struct brig_error *err) {
   struct installation installation = {.guest = guest, .progress = progress, .context = context};
   CLEANUP_FREE char *path = NULL;
-  if (brig__guest_path(guests_directory, guest, &path, NULL) == 0) return 0;
+  if (brig__guest_path(guests_directory, guest, &path, NULL) == 0 &&
+      is_whole(guests_directory, guest))
+    return 0;
   int rc = brig__mkdir_p(guests_directory);
   CLEANUP_FD int guests = rc < 0 ? rc : open(guests_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (guests < 0)

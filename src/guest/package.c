@@ -14,24 +14,45 @@
 
 extern char **environ;
 
-/* Copies members of a tar or zip archive to files, and makes their directories:
- * argv is the archive, the target, and pairs of names. Python, since it is what
- * fetches half of the packages; it reads both, and no name it is given is taken
- * from the archive. */
+/* Copies members of a tar or zip archive to files, makes their directories, and lists
+ * them with their digests, as sha256sum does: argv is the archive, the target, the
+ * list's name in it, and pairs of names. "a.zip!b" is b in a.zip in the archive;
+ * "a.zip!" is all that a.zip has. Python, since it is what fetches half of the
+ * packages, and reads both. */
 static const char unpacker[] =
-    "import os, shutil, sys, tarfile, zipfile\n"
-    "archive, target, *names = sys.argv[1:]\n"
-    "if zipfile.is_zipfile(archive):\n"
-    "    source = zipfile.ZipFile(archive); take = source.open\n"
-    "else:\n"
-    "    source = tarfile.open(archive); take = source.extractfile\n"
-    "for member, name in zip(names[::2], names[1::2]):\n"
+    "import hashlib, io, os, sys, tarfile, zipfile\n"
+    "archive, target, list_name, *names = sys.argv[1:]\n"
+    "def opened(file):\n"
+    "    if zipfile.is_zipfile(file):\n"
+    "        return zipfile.ZipFile(file)\n"
+    "    return tarfile.open(fileobj=file)\n"
+    "def take(source, name):\n"
+    "    open_member = source.open if hasattr(source, 'namelist') else source.extractfile\n"
+    "    with open_member(name) as data:\n"
+    "        return data.read()\n"
+    "def save(name, data):\n"
+    "    if '..' in name.split('/') or name.startswith('/'):\n"
+    "        raise ValueError(name)\n"
     "    path = os.path.join(target, name)\n"
     "    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)\n"
-    "    with take(member) as data, open(path, 'xb') as out:\n"
-    "        shutil.copyfileobj(data, out, 1 << 20)\n"
+    "    with open(path, 'xb') as out:\n"
+    "        out.write(data)\n"
     "        out.flush()\n"
-    "        os.fsync(out.fileno())\n";
+    "        os.fsync(out.fileno())\n"
+    "    sums.append(hashlib.sha256(data).hexdigest() + '  ' + name + '\\n')\n"
+    "sums = []\n"
+    "with open(archive, 'rb') as file:\n"
+    "    for member, name in zip(names[::2], names[1::2]):\n"
+    "        source, *inner = opened(file), *member.split('!')\n"
+    "        while len(inner) > 1:\n"
+    "            source = opened(io.BytesIO(take(source, inner.pop(0))))\n"
+    "        if inner[0]:\n"
+    "            save(name, take(source, inner[0]))\n"
+    "            continue\n"
+    "        for each in source.namelist():\n"
+    "            if not each.endswith('/'):\n"
+    "                save(name + '/' + each, take(source, each))\n"
+    "save(list_name, ''.join(sums).encode())\n";
 
 /* The end of what a program said, as one line. */
 static void keep_tail(int fd, char *tail, size_t size) {
@@ -113,7 +134,7 @@ int brig__package_fetch(const char *directory, const struct guest *guest, struct
 
 int brig__package_unpack(const char *archive, const struct guest *guest, const char *to,
                          struct brig_error *err) {
-  char **argv = calloc(2 * guest->file_count + 7, sizeof *argv);
+  char **argv = calloc(2 * guest->file_count + 8, sizeof *argv);
   size_t count = 0;
   if (argv == NULL) return brig__fail(err, BRIG_E_MEMORY, "guest", "out of memory");
   argv[count++] = WORD("python3");
@@ -122,6 +143,7 @@ int brig__package_unpack(const char *archive, const struct guest *guest, const c
   argv[count++] = WORD(unpacker);
   argv[count++] = WORD(archive);
   argv[count++] = WORD(to);
+  argv[count++] = WORD(GUEST_FILES);
   for (size_t i = 0; i < guest->file_count; i++) {
     argv[count++] = WORD(guest->files[i].from);
     argv[count++] = WORD(guest->files[i].to);

@@ -24,6 +24,7 @@ struct template {
   struct brig_digest key;
   enum state state;
   uint64_t seen, forks;
+  bool named;    /* the operator's: it stays */
   bool starting; /* the thread is at it, without the lock */
   struct wire_task task;
   int fds[WIRE_MAX_FDS]; /* ours, once there is a task */
@@ -76,7 +77,8 @@ static void trim(struct templates *templates) {
   unsigned counted = 0;
   for (struct template **at = &templates->list; *at != NULL;) {
     struct template *template = *at;
-    bool idle = template->process == NULL && !template->starting && template->state != WANTED;
+    bool idle = template->process == NULL && !template->starting && !template->named &&
+                template->state != WANTED;
     if (idle && ++counted > COUNTED_MAX) {
       *at = template->next;
       free_template(template);
@@ -84,7 +86,7 @@ static void trim(struct templates *templates) {
     }
     resident += template->process == NULL ? 0 : template->resident_bytes;
     if (resident > templates->policy.memory_bytes && template->process != NULL &&
-        template != templates->list) {
+        template != templates->list && !template->named) {
       resident -= template->resident_bytes;
       unref(template->process);
       template->process = NULL;
@@ -192,7 +194,9 @@ static int start_unlocked(struct templates *templates, struct template *template
   int rc = start(templates, template, &process, err);
   pthread_mutex_lock(&templates->lock);
   template->starting = false;
-  template->state = rc == 0 ? WARM : REFUSED;
+  /* What is wrong with the program stays wrong; want of memory or processes does not. */
+  template->state = rc == 0 ? WARM : rc == BRIG_E_MODULE ? REFUSED : COUNTED;
+  if (rc < 0) template->seen = 0;
   template->forks = 0;
   template->resident_bytes = rc == 0 ? process->resident_bytes : 0;
   old = template->process;
@@ -331,6 +335,7 @@ int brig__templates_warm(struct templates *templates, const struct brig_digest *
   if (template == NULL || !set_task(template, warm, fds, fd_count)) {
     rc = brig__fail(err, BRIG_E_MEMORY, "template", "out of memory or descriptors");
   } else if (template->process == NULL && !template->starting) {
+    template->named = true;
     if (template->task.ready == 0) template->task.ready = templates->policy.ready;
     rc = start_unlocked(templates, template, err);
   }

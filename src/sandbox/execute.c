@@ -233,7 +233,7 @@ static int make_start(const struct execution *execution, struct pool_call *call,
                       struct brig_error *err) {
   const struct guest *guest = execution->module.guest;
   bool driven = execution->program.text != NULL;
-  CLEANUP_FREE char *preload = driven ? brig__warm_preload(execution->sandbox, guest) : NULL;
+  CLEANUP_FREE char *preload = driven ? brig__warm_preload(execution->sandbox, guest, execution->request.env) : NULL;
   struct program sample = {0};
   if (driven) sample = (struct program){.text = guest->sample, .size = strlen(guest->sample)};
   struct task_source source = source_of(execution, preload);
@@ -266,6 +266,27 @@ static void offer(const struct execution *execution, const struct brig_digest *k
                           start.fd_count);
   for (int i = 0; i < 2; i++)
     if (own[i] >= 0) close(own[i]);
+}
+
+static int start_template(struct execution *execution, uint32_t ready, struct brig_error *err) {
+  struct pool_call call;
+  struct template_kind kind = kind_of(execution, &call);
+  struct brig_digest key;
+  int own[2] = {-1, -1};
+  int rc = make_call(execution, &call, err);
+  if (rc < 0) return rc;
+  if (!brig__warm_possible(execution->sandbox, &kind) || brig__warm_key(&kind, &key) < 0)
+    return brig__fail(err, BRIG_E_JAIL, "template",
+                      "modules are warmed only behind the wall %s, which is not up",
+                      brig__jail_wall_name(JAIL_WALL_ROOT));
+  rc = make_start(execution, &call, own, err);
+  call.task.ready = ready;
+  if (rc == 0)
+    rc = brig__templates_warm(execution->sandbox->templates, &key, &call.task, call.fds,
+                              call.fd_count, err);
+  for (int i = 0; i < 2; i++)
+    if (own[i] >= 0) close(own[i]);
+  return rc;
 }
 
 static int run_cold(struct execution *execution, struct pool_call *call, struct pool_end *ret_end,
@@ -337,6 +358,15 @@ int brig_sandbox_execute(struct brig_sandbox *sandbox, const struct brig_request
     brig_result_free(result);
   else
     *ret_result = result;
+  return rc;
+}
+
+int brig__execution_warm(struct brig_sandbox *sandbox, const struct brig_request *request,
+                         uint32_t ready, struct brig_error *err) {
+  struct execution execution;
+  int rc = prepare(sandbox, request, &execution, err);
+  if (rc == 0) rc = start_template(&execution, ready, err);
+  close_execution(&execution);
   return rc;
 }
 

@@ -12,6 +12,8 @@
 #include "base/fd.h"
 #include "pool/id_map.h"
 
+const char brig__any_directory[] = "any";
+
 /* Absolute, and no "." or ".." or empty component, by its spelling. */
 static bool is_normal(const char *path) {
   if (path[0] != '/') return false;
@@ -131,7 +133,7 @@ static int add(struct mounts *mounts, int fd, const char *name, bool read_write,
                struct brig_error *err) {
   char *copy = strdup(name);
   if (mounts->count == WIRE_MAX_MOUNTS || copy == NULL) {
-    close(fd);
+    if (fd >= 0) close(fd);
     free(copy);
     return brig__fail(err, BRIG_E_INVALID, "permissions", "more than %d directories",
                       WIRE_MAX_MOUNTS);
@@ -168,6 +170,7 @@ static int add_requested(struct brig_sandbox *sandbox, struct mounts *mounts, co
                          const char *name, bool read_write, struct brig_error *err) {
   if (host == NULL || name[0] == '\0')
     return brig__fail(err, BRIG_E_INVALID, "permissions", "a mount without a name");
+  if (host == brig__any_directory) return add(mounts, -1, name, read_write, err);
   if (!sandbox->settings->wasi_enable_filesystem)
     return brig__fail(err, BRIG_E_PERMISSION, "permissions",
                       "%s is refused: wasi.enable_filesystem is false", host);
@@ -227,7 +230,7 @@ int brig__mounts_open(struct brig_sandbox *sandbox, const struct brig_request *r
 
 void brig__mounts_close(struct mounts *mounts) {
   for (size_t i = 0; i < mounts->count; i++) {
-    close(mounts->items[i].fd);
+    if (mounts->items[i].fd >= 0) close(mounts->items[i].fd);
     free(mounts->items[i].name);
   }
   mounts->count = 0;

@@ -120,6 +120,7 @@ static int start(struct brig_sandbox *sandbox, struct brig_error *err) {
   if (rc == 0)
     rc = brig__module_store_open(sandbox->pool, cache, sandbox->settings->cache_max_bytes,
                                  &sandbox->modules, err);
+  if (rc == 0) rc = brig__warm_named(sandbox, err);
   return rc;
 }
 

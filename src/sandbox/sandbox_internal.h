@@ -52,9 +52,11 @@ int brig__sandbox_pool_options(const struct brig_settings *settings,
                                struct brig_error *err);
 
 /* mounts.c: the directories of one execution, opened. */
+/* Stands for a directory that requests will have: what is prepared has its name only. */
+extern const char brig__any_directory[];
 struct mounts {
   struct {
-    int fd;
+    int fd; /* -1: any */
     char *name;
     bool read_write;
     bool of_guest; /* the interpreter's own: the same for all its executions */
@@ -125,8 +127,18 @@ bool brig__warm_possible(const struct brig_sandbox *sandbox, const struct templa
 int brig__warm_key(const struct template_kind *kind, struct brig_digest *ret_key);
 struct brig_limits brig__warm_limits(const struct brig_sandbox *sandbox,
                                      const struct brig_limits *request);
-/* Code for the driver of such a template: fresh memory, or NULL for want of it. */
-char *brig__warm_preload(const struct brig_sandbox *sandbox, const struct guest *guest);
+/* Code for the driver of such a template, the manifest's and the operator's: fresh
+ * memory, or NULL for want of it. */
+char *brig__warm_preload(const struct brig_sandbox *sandbox, const struct guest *guest,
+                         const char *const *environment);
+/* Start the templates that the configuration names. One that cannot be made is a
+ * notice: its program runs without. */
+int brig__warm_named(struct brig_sandbox *sandbox, struct brig_error *err);
+
+/* execute.c: start the template that such requests go on from, and wait for it.
+ * `ready` workers, or as many as is usual. */
+int brig__execution_warm(struct brig_sandbox *sandbox, const struct brig_request *request,
+                         uint32_t ready, struct brig_error *err);
 
 /* result.c */
 struct sink {

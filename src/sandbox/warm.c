@@ -1,6 +1,7 @@
 /* Which executions may go on from a template, and from which. */
 #include <stdlib.h>
 #include <string.h>
+#include "base/error.h"
 #include "base/fd.h"
 #include "sandbox/sandbox_internal.h"
 
@@ -47,7 +48,47 @@ struct brig_limits brig__warm_limits(const struct brig_sandbox *sandbox,
   return limits;
 }
 
-char *brig__warm_preload(const struct brig_sandbox *sandbox, const struct guest *guest) {
-  (void)sandbox;
-  return brig__format("%s", guest->preload);
+static bool same_environment(const struct config_list *list, const char *const *environment) {
+  size_t i = 0;
+  for (; environment != NULL && environment[i] != NULL && i < list->count; i++)
+    if (strcmp(list->items[i], environment[i]) != 0) return false;
+  return i == list->count && (environment == NULL || environment[i] == NULL);
+}
+
+/* What the operator says of a guest and an environment, in the first template with
+ * them, holds for all of them, whatever directories they have. */
+char *brig__warm_preload(const struct brig_sandbox *sandbox, const struct guest *guest,
+                         const char *const *environment) {
+  const struct config_templates *named = &sandbox->settings->templates_named;
+  for (size_t i = 0; i < named->count; i++)
+    if (strcmp(named->items[i].guest, guest->name) == 0 && named->items[i].arguments.count == 0 &&
+        same_environment(&named->items[i].environment, environment))
+      return brig__format("%s\n%s", guest->preload, named->items[i].preload);
+  return strdup(guest->preload);
+}
+
+static int warm_one(struct brig_sandbox *sandbox, const struct config_template *named,
+                    struct brig_error *err) {
+  struct brig_request request = BRIG_REQUEST_INIT;
+  const char *const *arguments = (const char *const *)named->arguments.items;
+  if (*named->guest != '\0') request.guest = named->guest;
+  if (*named->module != '\0') request.module_path = named->module;
+  request.env = (const char *const *)named->environment.items;
+  request.argv = arguments;
+  if (request.guest != NULL && arguments == NULL) request.code = "";
+  if (named->workspace) request.workspace = brig__any_directory;
+  if (named->memory) request.memory = brig__any_directory;
+  return brig__execution_warm(sandbox, &request, (uint32_t)named->ready_workers, err);
+}
+
+int brig__warm_named(struct brig_sandbox *sandbox, struct brig_error *err) {
+  const struct config_templates *named = &sandbox->settings->templates_named;
+  for (size_t i = 0; i < named->count; i++) {
+    struct brig_error reason;
+    if (warm_one(sandbox, &named->items[i], &reason) == 0) continue;
+    char *notice = brig__format("template \"%s\": %s", named->items[i].name, reason.message);
+    if (brig__strings_take(&sandbox->notices, notice) < 0)
+      return brig__fail(err, BRIG_E_MEMORY, "start", "out of memory");
+  }
+  return 0;
 }

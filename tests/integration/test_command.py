@@ -205,3 +205,25 @@ def test_a_write_to_a_full_pipe_ends_the_run():
         process.stdout.readline()
         process.stdout.close()
         assert process.wait(timeout=10) != 0
+
+
+def test_javascript_runs_as_its_own_interpreters_do(brig, tmp_path):
+    assert brig("js", "-e", "print(scriptArgs, [1, 2].map(x => x * 2))", "a").stdout == b"a 2,4\n"
+    assert brig("js", "-", stdin=b"console.log(1)").stdout == b"1\n"
+    script = tmp_path / "s.js"
+    script.write_text("print(std.in.getline(), scriptArgs[1]); std.exit(5)")
+    done = brig("js", script, "b", stdin="ä\n".encode())
+    assert (done.stdout.decode(), done.returncode) == ("ä b\n", 5)
+    done = brig("js", "-e", "throw new Error('bad')")
+    assert done.returncode == 1 and b"bad" in done.stderr
+
+
+def test_the_data_science_python_draws_to_a_file_of_the_workspace(brig, tmp_path):
+    code = ("import pandas, matplotlib.pyplot as plt\n"
+            "frame = pandas.DataFrame({'k': ['a', 'b', 'a'], 'v': [1.0, 2.0, 3.0]})\n"
+            "print(frame.groupby('k').v.mean().to_dict())\n"
+            "plt.plot([1, 2, 3]); plt.savefig('/workspace/plot.png')\n")
+    done = brig("python", "--guest", "python-science", "--dir-rw", f"{tmp_path}::/workspace",
+                "-c", code)
+    assert done.stdout == b"{'a': 2.0, 'b': 2.0}\n", done.stderr.decode()
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
