@@ -208,10 +208,12 @@ static bool give_task(struct exchange *exchange) {
   int fds[WIRE_MAX_FDS] = {call->fds[WIRE_FD_STDIN]};
   size_t count = call->fd_count - WIRE_FD_PROGRAM;
   memcpy(fds + 1, call->fds + WIRE_FD_PROGRAM, count * sizeof *fds);
-  return brig__wire_send(exchange->watched[STATUS].fd, &call->task, sizeof call->task, fds,
-                         count + 1, MSG_DONTWAIT) == 0 &&
-         brig__wire_send(exchange->watched[CONTROL].fd, &start, sizeof start, NULL, 0,
-                         MSG_DONTWAIT) == 0;
+  /* The task goes last: a worker that has it may be gone, with its work done, before we
+   * know, and must not count as one that never had it. */
+  return brig__wire_send(exchange->watched[CONTROL].fd, &start, sizeof start, NULL, 0,
+                         MSG_DONTWAIT) == 0 &&
+         brig__wire_send(exchange->watched[STATUS].fd, &call->task, sizeof call->task, fds,
+                         count + 1, MSG_DONTWAIT) == 0;
 }
 
 /* Ready workers that died meanwhile are passed over. */
