@@ -114,7 +114,8 @@ static bool set_task(struct template *template, const struct wire_task *task, co
 
 /* The start's last words, as one line. */
 static void read_output(int fd, char *text, size_t size) {
-  ssize_t got = pread(fd, text, size - 1, 0);
+  off_t end = lseek(fd, 0, SEEK_END), room = (off_t)size - 1;
+  ssize_t got = pread(fd, text, size - 1, end > room ? end - room : 0);
   text[got > 0 ? got : 0] = '\0';
   for (char *at = text; *at != '\0'; at++)
     if ((unsigned char)*at < ' ' || *at == 127) *at = ' ';
@@ -126,7 +127,7 @@ static int refuse(struct brig_error *err, const char *why, const char *more) {
 }
 
 static int judge(const struct wire_report *report, int output, struct brig_error *err) {
-  char text[160];
+  char text[300];
   read_output(output, text, sizeof text);
   if (report->kind == WIRE_WARMED && text[0] == '\0') return 0;
   if (report->kind == WIRE_FAILED)

@@ -23,16 +23,33 @@ struct setting {
 static const struct setting ready[] = {{"templates.ready_workers", "2"}, {NULL, NULL}},
                             forked[] = {{"templates.ready_workers", "0"}, {NULL, NULL}};
 
-static struct brig_sandbox *open_sandbox(const struct setting *settings) {
+static char yaml[] = "/tmp/brig-warm-XXXXXX";
+
+/* A setting "named" is what a file says under templates.named, in one line. */
+static struct brig_config *load(const struct setting *settings) {
   struct brig_config *config = NULL;
+  struct brig_error err = {0};
+  while (settings->key != NULL && strcmp(settings->key, "named") != 0) settings++;
+  strcpy(yaml + strlen(yaml) - 6, "XXXXXX");
+  int fd = mkstemp(yaml);
+  assert_true(fd >= 0);
+  if (settings->key != NULL) dprintf(fd, "templates: {named: {%s}}\n", settings->value);
+  close(fd);
+  if (brig_config_load(yaml, &config, &err) < 0) fail_msg("%s", err.message);
+  unlink(yaml);
+  return config;
+}
+
+static struct brig_sandbox *open_sandbox(const struct setting *settings) {
+  struct brig_config *config = load(settings);
   struct brig_sandbox *sandbox = NULL;
   struct brig_error err = {0};
   const char *helper = getenv("BRIG_TEST_HELPER");
-  assert_int_equal(brig_config_defaults(&config, &err), 0);
   assert_int_equal(brig_config_set(config, "wasi.allowed_paths", "", &err), 0);
   if (helper != NULL) assert_int_equal(brig_config_set(config, "sandbox.helper", helper, &err), 0);
   for (; settings->key != NULL; settings++)
-    assert_int_equal(brig_config_set(config, settings->key, settings->value, &err), 0);
+    if (strcmp(settings->key, "named") != 0)
+      assert_int_equal(brig_config_set(config, settings->key, settings->value, &err), 0);
   if (brig_sandbox_open(config, &sandbox, &err) < 0) fail_msg("%s", err.message);
   brig_config_free(config);
   return sandbox;
@@ -121,8 +138,60 @@ static void seen_0_means_never(void **state) {
   brig_sandbox_close(sandbox);
 }
 
+static void named_templates_are_up_when_the_sandbox_is(void **state) {
+  const struct setting *how = *state;
+  struct setting settings[] = {
+      how[0], {"named", "a: {guest: python, preload: import colorsys}"}, {NULL, NULL}};
+  struct brig_sandbox *sandbox = open_sandbox(settings);
+  struct brig_request request = program("import sys; print('colorsys' in sys.modules)");
+  struct brig_result *result = run(sandbox, &request);
+  assert_null(brig_sandbox_notice(sandbox, 0));
+  assert_true(result->warm);
+  assert_string_equal(text(result), "True\n");
+  brig_result_free(result);
+  request.workspace = "/tmp"; /* another template, of itself, with the same preload */
+  assert_true(becomes_warm(sandbox, &request));
+  result = run(sandbox, &request);
+  assert_string_equal(text(result), "True\n");
+  brig_result_free(result);
+  brig_sandbox_close(sandbox);
+}
+
+static void one_that_cannot_be_made_is_a_notice(void **state) {
+  const struct setting *how = *state;
+  static const struct {
+    const char *named, *notice;
+  } cases[] = {
+      {"a: {guest: python, preload: 1 / 0}", "ZeroDivisionError"},
+      {"a: {guest: python, preload: 'while True: pass'}", "templates.start_timeout_secs"},
+      {"a: {guest: python, preload: print('hi')}", "output before it asked for input: hi"},
+      {"a: {guest: python, preload: raise SystemExit}", "ended before it asked for input"},
+      {"a: {guest: python, preload: 'import os; os.abort()'}", "trapped before it asked"},
+      {"a: {guest: nothing}", "there is no interpreter nothing"},
+      {"a: {module: /no/such.wasm}", "there is no module"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct setting settings[] = {
+        how[0], {"named", cases[i].named}, {"templates.start_timeout_secs", "1"}, {NULL, NULL}};
+    struct brig_sandbox *sandbox = open_sandbox(settings);
+    const char *notice = brig_sandbox_notice(sandbox, 0);
+    if (notice == NULL || strstr(notice, cases[i].notice) == NULL)
+      fail_msg("%s: %s", cases[i].named, notice);
+    assert_non_null(strstr(notice, "template \"a\""));
+    expect(sandbox, "print('unwarmed')", "unwarmed\n");
+    brig_sandbox_close(sandbox);
+  }
+}
+
 static void no_two_executions_share_a_random_value(void **state) {
-  struct brig_sandbox *sandbox = open_warm(*state);
+  const struct setting *how = *state;
+  struct setting settings[] = {
+      how[0],
+      {"named",
+       "a: {guest: python, preload: 'import random, tempfile, uuid, secrets; "
+       "random.random(); next(tempfile._get_candidate_names()); uuid.uuid1()'}"},
+      {NULL, NULL}};
+  struct brig_sandbox *sandbox = open_warm(settings);
   struct brig_request request = program(
       "import random, os, uuid, tempfile, secrets\n"
       "print(random.random(), os.urandom(8).hex(), uuid.uuid4(), uuid.uuid1().node,\n"
@@ -562,6 +631,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       BOTH_WAYS(what_is_seen_twice_is_warm_the_next_time),
       cmocka_unit_test(seen_0_means_never),
+      BOTH_WAYS(named_templates_are_up_when_the_sandbox_is),
+      BOTH_WAYS(one_that_cannot_be_made_is_a_notice),
       BOTH_WAYS(no_two_executions_share_a_random_value),
       BOTH_WAYS(nothing_of_one_execution_is_in_the_next),
       BOTH_WAYS(directories_have_the_rights_of_the_request),
