@@ -208,12 +208,13 @@ static bool give_task(struct exchange *exchange) {
   int fds[WIRE_MAX_FDS] = {call->fds[WIRE_FD_STDIN]};
   size_t count = call->fd_count - WIRE_FD_PROGRAM;
   memcpy(fds + 1, call->fds + WIRE_FD_PROGRAM, count * sizeof *fds);
-  /* The task goes last: a worker that has it may be gone, with its work done, before we
-   * know, and must not count as one that never had it. */
-  return brig__wire_send(exchange->watched[CONTROL].fd, &start, sizeof start, NULL, 0,
-                         MSG_DONTWAIT) == 0 &&
-         brig__wire_send(exchange->watched[STATUS].fd, &call->task, sizeof call->task, fds,
-                         count + 1, MSG_DONTWAIT) == 0;
+  if (brig__wire_send(exchange->watched[STATUS].fd, &call->task, sizeof call->task, fds, count + 1,
+                      MSG_DONTWAIT) < 0)
+    return false;
+  /* The zygote is told next, so that it does not run first. From here on the task is
+   * given, though the worker may be done with it, and gone, before the zygote hears. */
+  brig__wire_send(exchange->watched[CONTROL].fd, &start, sizeof start, NULL, 0, MSG_DONTWAIT);
+  return true;
 }
 
 /* Ready workers that died meanwhile are passed over. */

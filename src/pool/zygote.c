@@ -25,11 +25,15 @@ struct child {
 /* serve_host() and its kin: this process goes on as it is. */
 #define ZYGOTE_STAYS ((enum zygote_role) - 1)
 
+/* A worker that was just started has the machine to itself until it ends, or so long. */
+#define REFILL_AFTER_US 2000
+
 struct zygote {
   const struct zygote_options *options;
   struct zygote_job *job;
   int epoll, signals;
-  uint32_t ready; /* workers that wait */
+  uint32_t ready;        /* workers that wait */
+  uint64_t refill_at_us; /* not before, unless there is none */
   struct child *children;
   size_t count, capacity;
 };
@@ -133,6 +137,7 @@ static void report_exit(struct zygote *zygote, struct child *child, int status,
     close(child->control);
   }
   if (child->ready) zygote->ready--;
+  zygote->refill_at_us = 0;
   *child = zygote->children[--zygote->count];
 }
 
@@ -164,6 +169,7 @@ static bool start(struct zygote *zygote, struct child *child) {
     return false;
   child->ready = false;
   child->deadline_us = brig__now_us() + start.timeout_us;
+  zygote->refill_at_us = brig__now_us() + REFILL_AFTER_US;
   zygote->ready--;
   return true;
 }
@@ -217,6 +223,7 @@ static void offer(struct zygote *zygote, pid_t pid, const struct channels *chann
 
 /* Fork workers ahead of demand; where that fails, demand will show it. */
 static enum zygote_role refill(struct zygote *zygote) {
+  if (zygote->ready > 0 && brig__now_us() < zygote->refill_at_us) return ZYGOTE_STAYS;
   while (zygote->ready < zygote->options->ready) {
     struct channels channels;
     if (open_channels(&channels) < 0) return ZYGOTE_STAYS;
@@ -251,6 +258,9 @@ static int keep_deadlines(struct zygote *zygote) {
       next = child->deadline_us;
     }
   }
+  if (zygote->ready < zygote->options->ready && zygote->refill_at_us > now &&
+      zygote->refill_at_us < next)
+    next = zygote->refill_at_us;
   if (next == UINT64_MAX) return -1;
   uint64_t wait_ms = (next - now) / 1000 + 1;
   return wait_ms > 60000 ? 60000 : (int)wait_ms;
