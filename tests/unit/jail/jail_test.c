@@ -215,6 +215,77 @@ static void rlimits_bound_memory_and_cpu(void **state) {
   assert_true(ended == -SIGXCPU || ended == -SIGKILL);
 }
 
+enum stage { IN_TEMPLATE, READY, NARROWED };
+
+/* In the zygote of a template, or in its ready worker before and after its task. */
+static int in_template(enum stage stage, int (*act)(long), long argument) {
+  struct jail_mount mount = {granted, false};
+  struct jail_worker worker = {.profile = JAIL_READ,
+                               .data_bytes = 256 << 20,
+                               .file_bytes = 4096,
+                               .open_files = 64,
+                               .cpu_seconds = 5};
+  int status;
+  pid_t child = fork();
+  if (child == 0) {
+    dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), JAIL_LINK);
+    if (brig__jail_zygote(jail, 512 << 20) != 0) _exit(98);
+    if (stage >= READY && brig__jail_ready(jail, &worker) != 0) _exit(99);
+    worker.mounts = &mount;
+    worker.mount_count = 1;
+    worker.data_bytes = 128 << 20;
+    if (stage == NARROWED && brig__jail_narrow(jail, &worker) != 0) _exit(97);
+    _exit(act(argument));
+  }
+  assert_int_equal(waitpid(child, &status, 0), child);
+  return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int fork_here(long unused) {
+  (void)unused;
+  pid_t child = fork();
+  if (child == 0) _exit(0);
+  return child < 0 ? errno : waitpid(child, NULL, 0) == child ? 0 : 1;
+}
+
+/* Of files it reaches none since its root is empty, which this test's is not: Landlock
+ * has to wait for the worker's directories. */
+static void a_template_may_fork_and_little_else(void **state) {
+  static const long numbers[] = {SYS_execve, SYS_socket,         SYS_connect,      SYS_bind,
+                                 SYS_openat, SYS_ptrace,         SYS_mount,        SYS_unshare,
+                                 SYS_bpf,    SYS_io_uring_setup, SYS_memfd_create, SYS_tgkill,
+                                 SYS_setuid, SYS_pidfd_open,     SYS_chdir,        SYS_ioctl};
+  (void)state;
+  assert_int_equal(in_template(IN_TEMPLATE, fork_here, 0), 0);
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+    if (in_template(IN_TEMPLATE, call, numbers[i]) != -SIGSYS)
+      fail_msg("system call %ld goes through in a template", numbers[i]);
+  assert_int_equal(in_template(IN_TEMPLATE, take_memory, 600 << 20), ENOMEM);
+  assert_int_equal(in_template(IN_TEMPLATE, protect, PROT_READ | PROT_EXEC), -SIGSYS);
+}
+
+static int receive_elsewhere(long unused) {
+  (void)unused;
+  syscall(SYS_recvmsg, 0, NULL, 0);
+  return 0;
+}
+
+static void a_ready_worker_may_not_fork_and_is_narrowed_to_its_task(void **state) {
+  (void)state;
+  assert_int_equal(in_template(READY, fork_here, 0), -SIGSYS);
+  assert_int_equal(in_template(READY, call, SYS_kill), -SIGSYS);
+  assert_int_equal(in_template(READY, call, SYS_sendmsg), -SIGSYS);
+  assert_int_equal(in_template(READY, receive_elsewhere, 0), -SIGSYS);
+  assert_int_equal(in_template(READY, take_memory, 200 << 20), 0);
+  assert_int_equal(in_template(NARROWED, take_memory, 200 << 20), ENOMEM);
+  assert_int_equal(in_template(NARROWED, take_memory, 64 << 20), 0);
+  assert_int_equal(in_template(NARROWED, fork_here, 0), -SIGSYS);
+  assert_int_equal(in_template(NARROWED, call, SYS_prctl), -SIGSYS);
+  assert_int_equal(in_template(NARROWED, create_in, granted), EACCES);
+  assert_int_equal(in_template(NARROWED, open_path, (long)(uintptr_t)directory), 0);
+  assert_int_equal(in_template(NARROWED, open_path, (long)(uintptr_t) "/etc/passwd"), EACCES);
+}
+
 static void every_wall_has_a_name_and_a_meaning(void **state) {
   (void)state;
   for (int wall = 0; wall < JAIL_WALL_COUNT; wall++) {
@@ -230,6 +301,8 @@ int main(void) {
       cmocka_unit_test(landlock_confines_what_openat2_flags_do_not),
       cmocka_unit_test(no_memory_becomes_executable_but_the_compilers),
       cmocka_unit_test(rlimits_bound_memory_and_cpu),
+      cmocka_unit_test(a_template_may_fork_and_little_else),
+      cmocka_unit_test(a_ready_worker_may_not_fork_and_is_narrowed_to_its_task),
       cmocka_unit_test(every_wall_has_a_name_and_a_meaning),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
