@@ -203,6 +203,57 @@ static void agent_config_path_names_the_file(void **state) {
   assert_int_equal(brig_config_load(NULL, &config, NULL), BRIG_E_CONFIG);
 }
 
+static void templates_are_read_by_name(void **state) {
+  (void)state;
+  struct brig_config *config = load(
+      "templates:\n"
+      "  named:\n"
+      "    pandas:\n"
+      "      guest: python-science\n"
+      "      preload: |\n"
+      "        import numpy\n"
+      "        import pandas\n"
+      "      environment: [A=b, C=d]\n"
+      "      workspace: true\n"
+      "    tool: {module: /srv/tool.wasm, arguments: [tool, -x], ready_workers: 4}\n"
+      "  seen: 3\n");
+  const struct config_templates *named = &brig__config_settings(config)->templates_named;
+  assert_int_equal(named->count, 2);
+  assert_string_equal(named->items[0].name, "pandas");
+  assert_string_equal(named->items[0].preload, "import numpy\nimport pandas\n");
+  assert_int_equal(named->items[0].environment.count, 2);
+  assert_true(named->items[0].workspace && !named->items[0].memory);
+  assert_string_equal(named->items[1].module, "/srv/tool.wasm");
+  assert_string_equal(named->items[1].arguments.items[1], "-x");
+  assert_int_equal(named->items[1].ready_workers, 4);
+  struct brig_config *copy = NULL;
+  assert_int_equal(brig__config_copy(config, &copy, NULL), 0);
+  brig_config_free(config);
+  assert_string_equal(brig__config_settings(copy)->templates_named.items[1].name, "tool");
+  assert_int_equal(brig_config_set(copy, "templates.named", "", NULL), 0);
+  assert_int_equal(brig__config_settings(copy)->templates_named.count, 0);
+  brig_config_free(copy);
+}
+
+static void what_is_wrong_with_a_template_is_named(void **state) {
+  (void)state;
+#define NAMED(text) "templates:\n  named: " text "\n"
+  refuse(NAMED("[]"), ":2: templates.named: expected in a file, a mapping");
+  refuse(NAMED("{a: {}}"), "template \"a\": it needs one of `guest` and `module`");
+  refuse(NAMED("{a: {guest: x, module: /x}}"), "it needs one of");
+  refuse(NAMED("{a: {guest: x, guest: y}}"), "guest is given twice");
+  refuse(NAMED("{a: {guest: x}, a: {guest: y}}"), "\"a\" is given twice");
+  refuse(NAMED("{a: {guest: x, speed: 1}}"), "no key \"speed\"");
+  refuse(NAMED("{a: {guest: x, ready_workers: 65}}"), "from 0 to 64");
+  refuse(NAMED("{a: {module: x}}"), "an absolute path");
+  refuse(NAMED("{a: {module: /x, preload: y}}"), "`preload` is for a `guest`");
+  refuse(NAMED("{a: {guest: x, environment: [HOME]}}"), "a list of NAME=value");
+  refuse(NAMED("{a: [b]}"), "expected a template's keys, got a list");
+  refuse(NAMED("{a b: {guest: x}}"), "a template's name");
+  refuse(NAMED("{a: {guest: x, preload: \"a\\0b\"}}"), "0 byte");
+#undef NAMED
+}
+
 static void the_documentation_is_what_the_table_says(void **state) {
   const char *program = getenv("BRIG_CONFIGURATION_DOC");
   char command[512];
@@ -225,6 +276,8 @@ int main(void) {
       TEST(the_environment_is_read_strictly),
       TEST(each_value_tells_where_it_is_from),
       TEST(agent_config_path_names_the_file),
+      TEST(templates_are_read_by_name),
+      TEST(what_is_wrong_with_a_template_is_named),
       TEST(the_documentation_is_what_the_table_says),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
