@@ -149,6 +149,8 @@ for name, ours, theirs, bound, share in PAIRS:
     taken = interleaved({"ours": ours, "theirs": theirs}, max(5, int(rounds * share)))
     pairs.append({"name": name, "bound": bound, **taken})
 results["pairs"] = pairs
+peers.stdin.close()
+peers.wait()
 
 
 def per_second():
@@ -262,8 +264,6 @@ results |= {"per_second": {"ready": ours, "native": native_rate},
             "speed": guest_speed(), "flat": flat()}
 for client in ready, forked, cold:
     client.close()
-peers.stdin.close()
-peers.wait()
 (work / "results.json").write_text(json.dumps(results, indent=1))
 
 

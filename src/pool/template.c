@@ -186,7 +186,10 @@ static bool find_hot_pages(struct template *template, int fds[WIRE_MAX_FDS]) {
   }
   close(pair[1]);
   struct pollfd over = {pair[0], POLLIN, 0};
-  if (pid > 0 && ppoll(&over, 1, &(struct timespec){SAMPLE_SECONDS, 0}, NULL) > 0)
+  char byte;
+  /* Of one that died before its end nothing can be told: all pages are ours alone. */
+  if (pid > 0 && ppoll(&over, 1, &(struct timespec){SAMPLE_SECONDS, 0}, NULL) > 0 &&
+      read(pair[0], &byte, 1) == 1)
     brig__hot_pages_find(&template->hot);
   if (pid > 0) kill(pid, SIGKILL);
   while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR) continue;

@@ -150,6 +150,8 @@ static int warm(struct templates *templates, struct zygote_process *process,
     return brig__fail_errno(err, errno, "template", "a zygote's descriptors");
   CLEANUP_FD int status = ends[0];
   memcpy(fds, template->fds, sizeof fds);
+  /* An earlier start's sample has read it to its end. */
+  if (template->task.program) lseek(fds[WIRE_FD_PROGRAM], 0, SEEK_SET);
   fds[WIRE_FD_CONTROL] = fds[WIRE_FD_STDIN] = null;
   fds[WIRE_FD_STATUS] = ends[1];
   fds[WIRE_FD_STDOUT] = fds[WIRE_FD_STDERR] = output;
