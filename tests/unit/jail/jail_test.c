@@ -26,7 +26,9 @@ static char directory[] = "/tmp/brig-jail-XXXXXX";
 static int setup(void **state) {
   (void)state;
   if (brig__jail_prepare(&jail) < 0 || mkdtemp(directory) == NULL) return -1;
-  granted = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  granted = fcntl(fd, F_DUPFD_CLOEXEC, JAIL_LINK + 1); /* which is another's */
+  close(fd);
   return granted < 0 ? -1 : 0;
 }
 
