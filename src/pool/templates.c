@@ -48,8 +48,13 @@ static void unref(struct zygote_process *process) {
   if (process != NULL) brig__zygote_process_unref(process);
 }
 
+/* Only what may be started again holds descriptors. */
+static void drop_task(struct template *template) {
+  while (template->fd_count > 0) close(template->fds[--template->fd_count]);
+}
+
 static void free_template(struct template *template) {
-  for (size_t i = 0; i < template->fd_count; i++) close(template->fds[i]);
+  drop_task(template);
   unref(template->process);
   free(template);
 }
@@ -92,6 +97,7 @@ static void trim(struct templates *templates) {
       template->process = NULL;
       template->state = COUNTED;
       template->seen = 0;
+      drop_task(template);
     }
     at = &template->next;
   }
@@ -104,7 +110,7 @@ static bool set_task(struct template *template, const struct wire_task *task, co
   for (size_t i = 0; i < fd_count; i++) {
     int fd = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
     if (fd < 0) {
-      while (template->fd_count > 0) close(template->fds[--template->fd_count]);
+      drop_task(template);
       return false;
     }
     template->fds[template->fd_count++] = fd;
@@ -200,6 +206,7 @@ static int start_unlocked(struct templates *templates, struct template *template
   /* What is wrong with the program stays wrong; want of memory or processes does not. */
   template->state = rc == 0 ? WARM : rc == BRIG_E_MODULE ? REFUSED : COUNTED;
   if (rc < 0) template->seen = 0;
+  if (rc < 0) drop_task(template);
   template->forks = 0;
   template->resident_bytes = rc == 0 ? process->resident_bytes : 0;
   old = template->process;

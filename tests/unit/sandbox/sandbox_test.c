@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "support/modules.h"
+#include "support/processes.h"
 
 static struct brig_sandbox *sandbox;
 
@@ -214,12 +215,21 @@ static void run_from_threads(void) {
   }
 }
 
+/* Until no template is being tried in the background. */
+static void settle(void) {
+  pid_t launchers[8];
+  for (int quiet = 0; quiet < 4; usleep(50 * 1000))
+    quiet = find_below(getpid(), 1, launchers, 8) > 1 ? 0 : quiet + 1;
+}
+
 static void a_thousand_executions_leave_nothing_behind(void **state) {
   (void)state;
   run_from_threads(); /* arenas and stacks of threads come once */
+  settle();
   size_t files = count_entries("/proc/self/fd");
   long memory = resident_kib();
   run_from_threads();
+  settle();
   assert_int_equal(count_entries("/proc/self/fd"), files);
 #ifndef __SANITIZE_ADDRESS__ /* which keeps what is freed, to find its users */
   assert_true(resident_kib() < memory + 8 * 1024);
@@ -228,22 +238,10 @@ static void a_thousand_executions_leave_nothing_behind(void **state) {
 #endif
 }
 
-/* The helpers of this process: its children, and theirs. */
-static int find_children(pid_t parent, pid_t *children, int max) {
-  char path[64];
-  int count = 0;
-  snprintf(path, sizeof path, "/proc/%d/task/%d/children", parent, parent);
-  FILE *file = fopen(path, "re");
-  if (file == NULL) return 0;
-  while (count < max && fscanf(file, "%d", &children[count]) == 1) count++;
-  fclose(file);
-  return count;
-}
-
 static pid_t find_zygote(void) {
   pid_t launcher, zygote;
-  assert_true(find_children(getpid(), &launcher, 1) == 1);
-  assert_true(find_children(launcher, &zygote, 1) == 1);
+  assert_true(find_below(getpid(), 1, &launcher, 1) == 1);
+  assert_true(find_below(launcher, 1, &zygote, 1) == 1);
   return zygote;
 }
 
@@ -283,9 +281,9 @@ static void no_process_outlives_its_host(void **state) {
     request.limits.fuel = BRIG_UNLIMITED;
     pthread_create(&thread, NULL, (void *(*)(void *))(void (*)(void))run, &request);
     usleep(300 * 1000);
-    find_children(getpid(), &pids[0], 1);
-    find_children(pids[0], &pids[1], 1);
-    find_children(pids[1], &pids[2], 1);
+    find_below(getpid(), 1, &pids[0], 1);
+    find_below(pids[0], 1, &pids[1], 1);
+    find_below(pids[1], 1, &pids[2], 1);
     (void)!write(ends[1], pids, sizeof pids);
     pause();
   }

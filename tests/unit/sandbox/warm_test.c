@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "support/modules.h"
+#include "support/processes.h"
 
 struct setting {
   const char *key, *value;
@@ -408,39 +409,6 @@ static void a_zygote_is_replaced_and_hash_seeds_with_it(void **state) {
   }
   assert_true(changed > 0);
   brig_sandbox_close(sandbox);
-}
-
-static size_t find_below(pid_t parent, int depth, pid_t *pids, size_t size);
-
-/* A child is its parent's thread's. */
-static size_t find_below_thread(const char *task, const char *thread, int depth, pid_t *pids,
-                                size_t size) {
-  char path[512];
-  size_t count = 0;
-  int pid;
-  snprintf(path, sizeof path, "%s/%s/children", task, thread);
-  FILE *file = fopen(path, "re");
-  while (file != NULL && fscanf(file, "%d", &pid) == 1 && count < size) {
-    if (depth > 1)
-      count += find_below(pid, depth - 1, pids + count, size - count);
-    else
-      pids[count++] = pid;
-  }
-  if (file != NULL) fclose(file);
-  return count;
-}
-
-/* Descendants of ours, by how far down: 1 launchers, 2 zygotes, 3 workers. */
-static size_t find_below(pid_t parent, int depth, pid_t *pids, size_t size) {
-  char task[64];
-  size_t count = 0;
-  snprintf(task, sizeof task, "/proc/%d/task", parent);
-  DIR *directory = opendir(task);
-  for (struct dirent *item; directory != NULL && (item = readdir(directory)) != NULL;)
-    if (item->d_name[0] != '.')
-      count += find_below_thread(task, item->d_name, depth, pids + count, size - count);
-  if (directory != NULL) closedir(directory);
-  return count;
 }
 
 /* Of the process alone, not shared with its zygote. -1 if that may not be seen. */
