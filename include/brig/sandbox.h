@@ -14,7 +14,8 @@
  *
  * Threads: a sandbox may be used from any number of threads at once; each call
  * blocks its own thread until its guest has ended, and can be cancelled from
- * another. Opening and closing must not overlap with other calls on it.
+ * another. Opening and closing must not overlap with other calls on it. It has one
+ * thread of its own, which starts templates and takes no signals.
  * Fork: a child made by fork() must not use the parent's sandbox; it may open
  * its own. No call changes signal handlers, the working directory, or any other
  * state of the calling process, and none aborts it.
@@ -36,7 +37,9 @@ struct brig_sandbox;
 
 /* Start a sandbox. Checks the configured directories, starts the zygote and
  * checks that the walls `jail.require` names are up (BRIG_E_JAIL if not).
- * `config` is copied. Close with brig_sandbox_close(). */
+ * Returns once the templates that `templates.named` names are up; one that cannot
+ * be made is a notice, and its program runs unwarmed. `config` is copied. Close
+ * with brig_sandbox_close(). */
 BRIG_API int brig_sandbox_open(const struct brig_config *config, struct brig_sandbox **ret_sandbox,
                                struct brig_error *err);
 
@@ -113,10 +116,13 @@ struct brig_request {
 
   /* With `guest`: a program's text, apart from standard input, which is its own.
    * It is run by the interpreter's driver, from a warm template if there is one;
-   * `argv` is then what the program sees as its arguments (NULL: "-c"). */
+   * `argv` is then what the program sees as its arguments (NULL: "-c"). A request
+   * that gives an installed interpreter as its module, a program as `input`, and the
+   * arguments that guests/manifest.yaml calls `client`, is run the same way. */
   const char *code;
   const char *code_name; /* in its tracebacks; NULL: "<string>" */
-  const char *tenant;    /* on whose behalf; NULL: nobody's in particular */
+  const char *tenant;    /* on whose behalf: tenants wait by turns, and share no
+                            template of a module; NULL: nobody's in particular */
 };
 
 #define BRIG_REQUEST_INIT \
@@ -174,7 +180,9 @@ struct brig_result {
 
 /* Run a guest to its end. 0 and a result whatever the guest did; a negative
  * code if Brig could not run it. Checks before anything runs, in this order:
- * directories, size, magic, component, declared memory, `_start`. Blocks. */
+ * directories, size, magic, component, declared memory, `_start`. Blocks; waits
+ * for its turn where pool.max_workers are at work, and is BRIG_E_BUSY if that is
+ * too long or too many wait. */
 BRIG_API int brig_sandbox_execute(struct brig_sandbox *sandbox, const struct brig_request *request,
                                   struct brig_result **ret_result, struct brig_error *err);
 

@@ -233,7 +233,8 @@ static int make_start(const struct execution *execution, struct pool_call *call,
                       struct brig_error *err) {
   const struct guest *guest = execution->module.guest;
   bool driven = execution->program.text != NULL;
-  CLEANUP_FREE char *preload = driven ? brig__warm_preload(execution->sandbox, guest, execution->request.env) : NULL;
+  CLEANUP_FREE char *preload =
+      driven ? brig__warm_preload(execution->sandbox, guest, execution->request.env) : NULL;
   struct program sample = {0};
   if (driven) sample = (struct program){.text = guest->sample, .size = strlen(guest->sample)};
   struct task_source source = source_of(execution, preload);
