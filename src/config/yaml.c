@@ -111,7 +111,7 @@ static int own_section(struct config_reader *reader, yaml_event_t *event, int in
   reader->section_lines[index] = reader->source.line;
   int rc = brig__config_next(reader, event);
   if (rc < 0 || brig__config_is_null(event)) return rc;
-  if (event->type != YAML_MAPPING_START_EVENT || !event->data.mapping_start.implicit)
+  if (!brig__config_opens_mapping(event))
     return brig__config_fail(reader, "section %s: expected keys with values, got %s", section,
                              brig__config_event_text(event));
   return read_section(reader, event, section);

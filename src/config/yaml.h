@@ -1,5 +1,6 @@
-/* config/yaml.h - what the two halves of the YAML reader share: yaml.c walks the
- * file, yaml_value.c reads one value and words the mistakes.
+/* config/yaml.h - what the parts of the YAML reader share: yaml.c walks the
+ * file, yaml_value.c reads one value and words the mistakes, yaml_templates.c reads
+ * templates.
  */
 #ifndef BRIG_CONFIG_YAML_H
 #define BRIG_CONFIG_YAML_H
@@ -46,10 +47,15 @@ int brig__config_syntax(struct config_reader *reader);
 const char *brig__config_event_text(const yaml_event_t *event);
 const char *brig__config_scalar(const yaml_event_t *event);
 bool brig__config_is_null(const yaml_event_t *event);
+bool brig__config_opens_mapping(const yaml_event_t *event); /* without a tag */
 
 /* Store the value that begins with `event`, and read on to its end. */
 int brig__config_read_value(struct config_reader *reader, yaml_event_t *event,
                             const struct config_key *key);
+
+/* The same for CONFIG_TEMPLATES, whose mapping `event` begins. */
+int brig__config_read_templates(struct config_reader *reader, yaml_event_t *event,
+                                const struct config_key *key);
 
 /* Remember a section that is not ours; then give one notice of them all. */
 int brig__config_note_foreign(struct config_reader *reader, const char *name);

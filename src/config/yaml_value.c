@@ -10,8 +10,6 @@
 #include "base/error.h"
 #include "base/fd.h"
 
-#define TEMPLATE_NAME "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-
 void brig__config_reader_end(struct config_reader *reader) {
   brig__config_list_free(&reader->foreign);
   free(reader->text);
@@ -88,6 +86,10 @@ static bool is_tagged(const yaml_event_t *event) {
                                                     : false;
 }
 
+bool brig__config_opens_mapping(const yaml_event_t *event) {
+  return event->type == YAML_MAPPING_START_EVENT && event->data.mapping_start.implicit;
+}
+
 /* YAML has types: "5" in quotes is a string. A size may be one, since it may
  * have a unit. */
 static bool wants_plain(enum config_type type) {
@@ -139,78 +141,12 @@ static int read_list(struct config_reader *reader, yaml_event_t *event,
   return brig__config_store_list(reader->config, key, &source, &list, reader->err);
 }
 
-static int read_template_key(struct config_reader *reader, yaml_event_t *event, const char *name,
-                             size_t lines[CONFIG_TEMPLATE_KEY_COUNT]) {
-  for (int i = 0; i < CONFIG_TEMPLATE_KEY_COUNT; i++) {
-    const struct config_key *key = &brig__config_template_keys[i];
-    if (strcmp(key->name, name) != 0) continue;
-    if (lines[i] != 0)
-      return brig__config_fail(reader, "%s is given twice; the first is on line %zu", name,
-                               lines[i]);
-    lines[i] = reader->source.line;
-    int rc = brig__config_next(reader, event);
-    return rc < 0 ? rc : brig__config_read_value(reader, event, key);
-  }
-  char quoted[CONFIG_TEXT];
-  brig__config_quote(name, strlen(name), quoted);
-  return brig__config_fail(reader, "a template has no key %s", quoted);
-}
-
-static int read_template(struct config_reader *reader, yaml_event_t *event, size_t line) {
-  size_t lines[CONFIG_TEMPLATE_KEY_COUNT] = {0};
-  struct brig_error wrong;
-  for (;;) {
-    const char *name = NULL;
-    int rc = brig__config_read_name(reader, event, &name);
-    if (rc == 0 && name != NULL) rc = read_template_key(reader, event, name, lines);
-    if (rc < 0) return rc;
-    if (name == NULL) break;
-  }
-  if (brig__config_template_check(reader->item, &wrong) == 0) return 0;
-  reader->source.line = line;
-  return brig__config_fail(reader, "template \"%s\": %s", reader->item->name, wrong.message);
-}
-
-static bool opens_mapping(const yaml_event_t *event) {
-  return event->type == YAML_MAPPING_START_EVENT && event->data.mapping_start.implicit;
-}
-
-/* A mapping of names to mappings. */
-static int read_templates(struct config_reader *reader, yaml_event_t *event,
-                          const struct config_key *key) {
-  struct config_templates *templates = &reader->config->settings.templates_named;
-  if (brig__config_came_from(reader->config, key, &reader->source, reader->err) < 0)
-    return BRIG_E_MEMORY;
-  for (;;) {
-    const char *name = NULL;
-    int rc = brig__config_read_name(reader, event, &name);
-    size_t line = reader->source.line;
-    if (rc < 0 || name == NULL) return rc;
-    for (size_t i = 0; i < templates->count; i++)
-      if (strcmp(templates->items[i].name, name) == 0)
-        return brig__config_fail(reader, "template \"%s\" is given twice", name);
-    if (templates->count >= key->max)
-      return brig__config_mismatch(key, &reader->source, "more", reader->err);
-    if (*name == '\0' || strspn(name, TEMPLATE_NAME) != strlen(name))
-      return brig__config_fail(reader,
-                               "a template's name is made of letters, digits, \"-\" and \"_\"");
-    rc = brig__config_templates_add(templates, name, &reader->item, reader->err);
-    if (rc == 0) rc = brig__config_next(reader, event);
-    if (rc == 0 && !opens_mapping(event))
-      rc = brig__config_fail(reader, "expected a template's keys, got %s",
-                             brig__config_event_text(event));
-    if (rc == 0) rc = read_template(reader, event, line);
-    reader->item = NULL;
-    if (rc < 0) return rc;
-  }
-}
-
 int brig__config_read_value(struct config_reader *reader, yaml_event_t *event,
                             const struct config_key *key) {
   char quoted[CONFIG_TEXT];
   const char *problem = NULL;
-  if (key->type == CONFIG_TEMPLATES && opens_mapping(event))
-    return read_templates(reader, event, key);
+  if (key->type == CONFIG_TEMPLATES && brig__config_opens_mapping(event))
+    return brig__config_read_templates(reader, event, key);
   if (event->type == YAML_SCALAR_EVENT)
     problem = scalar_problem(event, key, false, quoted);
   else if (event->type != YAML_SEQUENCE_START_EVENT || key->type != CONFIG_LIST)
