@@ -162,7 +162,7 @@ static int open_input(struct execution *execution, struct brig_error *err) {
   else if (request->input_size > 0)
     execution->input = brig__sealed_memfd("brig-stdin", request->input, request->input_size);
   else
-    execution->input = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return 0;
   if (execution->input >= 0) return 0;
   int error = execution->input < -1 ? -execution->input : errno;
   return brig__fail_errno(err, error, "request", "standard input");
@@ -196,11 +196,11 @@ static int make_call(struct execution *execution, struct pool_call *call, struct
   if (rc == 0) rc = open_program(execution, err);
   if (rc < 0) return rc;
   task->placeholders = 0;
-  call->fds[WIRE_FD_STDIN] = execution->input;
+  int input = execution->input >= 0 ? execution->input : execution->sandbox->null;
+  call->fds[WIRE_FD_STDIN] = input;
   call->fds[WIRE_FD_STDOUT] = -1;
   call->fds[WIRE_FD_STDERR] = -1;
-  call->fds[WIRE_FD_PROGRAM] =
-      execution->program_fd >= 0 ? execution->program_fd : execution->input;
+  call->fds[WIRE_FD_PROGRAM] = execution->program_fd >= 0 ? execution->program_fd : input;
   for (size_t i = 0; i < execution->mounts.count; i++)
     call->fds[WIRE_FD_MOUNTS + i] = execution->mounts.items[i].fd;
   call->fd_count = brig__wire_fd_count(task);

@@ -62,11 +62,10 @@ static int open_path(struct module *module, const char *path, uint64_t max,
 
 static int open_guest(const struct brig_sandbox *sandbox, struct module *module, const char *name,
                       struct brig_error *err) {
-  CLEANUP_FREE char *path = NULL;
   int rc = brig__guest_find(name, &module->guest, err);
-  if (rc == 0) rc = brig__guest_path(sandbox->guests_directory, module->guest, &path, err);
-  if (rc == 0) rc = open_path(module, path, UINT64_MAX, err);
-  /* Installing checked it against this digest; nobody else writes there. */
+  if (rc == 0) rc = brig__guest_path(sandbox->guests_directory, module->guest, &module->path, err);
+  /* Installing checked it against this digest; nobody else writes there. It is opened
+   * only if it is not compiled yet. */
   if (rc == 0) module->digest = module->guest->digest;
   return rc;
 }
@@ -103,6 +102,8 @@ int brig__module_open(const struct brig_sandbox *sandbox, const struct brig_requ
 }
 
 static int copy_file(struct module *module, struct brig_error *err) {
+  int rc = module->fd >= 0 ? 0 : open_file(module->path, &module->fd, &module->size, err);
+  if (rc < 0) return rc;
   CLEANUP_FREE char *data = malloc(module->size + 1);
   struct brig_digest digest;
   if (data == NULL) return brig__fail(err, BRIG_E_MEMORY, "module", "out of memory");

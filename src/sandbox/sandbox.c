@@ -1,6 +1,7 @@
 #include "sandbox/sandbox_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -114,6 +115,8 @@ static int start(struct brig_sandbox *sandbox, struct brig_error *err) {
   if (rc == 0) rc = brig__sandbox_pool_options(sandbox->settings, &options, &helper, err);
   if (rc == 0 && (sandbox->digests = brig__file_digests_new()) == NULL)
     rc = brig__fail(err, BRIG_E_MEMORY, "start", "out of memory");
+  if (rc == 0 && (sandbox->null = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0)
+    rc = brig__fail_errno(err, errno, "start", "/dev/null");
   if (rc == 0) rc = open_queue(sandbox, err);
   if (rc == 0) rc = brig__pool_create(&options, &sandbox->pool, err);
   if (rc == 0) rc = open_templates(sandbox, &options, err);
@@ -129,6 +132,7 @@ int brig_sandbox_open(const struct brig_config *config, struct brig_sandbox **re
   if (config == NULL) return brig__fail(err, BRIG_E_INVALID, "config", "no configuration given");
   struct brig_sandbox *sandbox = calloc(1, sizeof *sandbox);
   if (sandbox == NULL) return brig__fail(err, BRIG_E_MEMORY, "config", "out of memory");
+  sandbox->null = -1;
   int rc = brig__config_copy(config, &sandbox->config, err);
   if (rc == 0) {
     sandbox->settings = brig__config_settings(sandbox->config);
@@ -147,6 +151,7 @@ void brig_sandbox_close(struct brig_sandbox *sandbox) {
   brig__templates_close(sandbox->templates);
   brig__module_store_close(sandbox->modules);
   brig__pool_destroy(sandbox->pool);
+  if (sandbox->null >= 0) close(sandbox->null);
   brig__queue_close(sandbox->queue);
   brig__file_digests_free(sandbox->digests);
   brig__strings_free(&sandbox->notices);

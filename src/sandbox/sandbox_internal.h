@@ -32,6 +32,7 @@ struct brig_sandbox {
   size_t reserved_writable; /* the first so many may hold no mount at all */
   struct strings notices;
   struct queue *queue;
+  int null; /* /dev/null, for those without input */
   struct pool *pool;
   struct module_store *modules;
   struct file_digests *digests;
@@ -78,7 +79,7 @@ struct module {
   char *path;                /* NULL: bytes */
   const void *bytes;
   size_t size;
-  int fd; /* the file, or -1 */
+  int fd; /* the file, once it is open, or -1 */
   struct brig_digest digest;
 };
 int brig__module_open(const struct brig_sandbox *sandbox, const struct brig_request *request,
