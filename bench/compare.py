@@ -245,12 +245,13 @@ def guest_speed():
         timed = work / f"timed_{program.name}"
         timed.write_text(program.read_text() + "\nimport time\nbegun = time.perf_counter()\n"
                          "work()\nprint(time.perf_counter() - begun)\n")
-        taken = {"native": [], "guest": [], "metered": []}
+        taken = {"native": [], "guest": [], "metered": [], "fetched": []}
         for _ in range(5):
             native = subprocess.run(["/usr/bin/python3", "-I", "-S", timed], check=True,
                                     capture_output=True, text=True)
             taken["native"].append(float(native.stdout))
             taken["guest"].append(float(ready.fields(f"code python {timed}")[6]))
+            taken["fetched"].append(float(ready.fields(f"code python@3.12.0 {timed}")[6]))
             taken["metered"].append(float(metered.fields(f"code python {timed}")[6]))
         speed[program.stem] = {name: median(values) for name, values in taken.items()}
     metered.close()
@@ -289,8 +290,14 @@ print(f"10,000 executions: {results['flat']['before']} -> {results['flat']['afte
 print("callers: p50, p90, p99 in ms")
 for callers, figures in results["loads"].items():
     print(f"  {callers:>3}: " + ", ".join(f"{value:.2f}" for value in figures))
-speed = {name: taken["native"] / taken["guest"] for name, taken in results["speed"].items()}
-metering = {name: taken["metered"] / taken["guest"] for name, taken in results["speed"].items()}
-print(f"guest speed, of native: {statistics.geometric_mean(speed.values()):.2f} "
-      f"(mark 0.5); metering costs {statistics.geometric_mean(metering.values()):.2f} times")
+
+
+def mean_ratio(above, below):
+    return statistics.geometric_mean(taken[above] / taken[below]
+                                     for taken in results["speed"].values())
+
+
+print(f"guest speed, of native: {mean_ratio('native', 'guest'):.2f} (mark 0.5), the fetched one "
+      f"{mean_ratio('native', 'fetched'):.2f}; metering takes {mean_ratio('metered', 'guest'):.2f} "
+      "times the time")
 plot.all_of(results, here.parent / "docs/figures")

@@ -12,6 +12,7 @@ mkdir -p "$work"
 for guest in python python-science quickjs; do
   "$build/brig" guest install "$guest"
 done
+"$build/brig" guest build python
 wat2wasm ../tests/guests/hello.wat -o "$work/hello.wasm"
 cc -O2 -Wall -Wextra -I../include client.c "$build/libbrig.a" -lcrypto -lyaml -lpthread -ldl \
   -o "$work/client"

@@ -9,22 +9,60 @@
 #include "base/fd.h"
 #include "guest/package.h"
 
-int brig__guest_find(const char *name, const struct guest **ret_guest, struct brig_error *err) {
-  const struct guest *rows;
-  size_t count;
+bool brig__guest_is_built(const struct guest *guest) {
+  return strcmp(guest->registry, "build") == 0;
+}
+
+bool brig__guest_named(const struct guest *guest, const char *name) {
+  size_t length = strlen(guest->name);
+  if (strncmp(name, guest->name, length) != 0) return false;
+  return name[length] == '\0' ||
+         (name[length] == '@' && strcmp(name + length + 1, guest->version) == 0);
+}
+
+static int no_such(const struct guest *rows, size_t count, const char *name,
+                   struct brig_error *err) {
   char names[256] = "";
-  int rc = brig__guest_manifest(&rows, &count, err);
-  if (rc < 0) return rc;
   for (size_t i = 0, used = 0; i < count; i++) {
-    if (strcmp(rows[i].name, name) == 0) {
-      *ret_guest = &rows[i];
-      return 0;
-    }
-    int more = snprintf(names + used, sizeof names - used, "%s%s", i > 0 ? ", " : "", rows[i].name);
+    int more = snprintf(names + used, sizeof names - used, "%s%s@%s", i > 0 ? ", " : "",
+                        rows[i].name, rows[i].version);
     if (more > 0 && used + (size_t)more < sizeof names) used += (size_t)more;
   }
   return brig__fail(err, BRIG_E_NOT_FOUND, "guest", "there is no interpreter %s; there are: %s",
                     name, names);
+}
+
+/* Whether a row is what is looked for; `*fallback` becomes what it may be otherwise. */
+static bool suits(const char *guests_directory, const struct guest *row, enum guest_source source,
+                  const struct guest **fallback) {
+  CLEANUP_FREE char *path = NULL;
+  bool built = brig__guest_is_built(row);
+  if (*fallback == NULL || (brig__guest_is_built(*fallback) && !built)) *fallback = row;
+  if (source != GUEST_ANY) return built == (source == GUEST_BUILD);
+  return brig__guest_path(guests_directory, row, &path, NULL) == 0;
+}
+
+int brig__guest_find(const char *guests_directory, const char *name, enum guest_source source,
+                     const struct guest **ret_guest, struct brig_error *err) {
+  const struct guest *rows, *fallback = NULL;
+  size_t count;
+  int rc = brig__guest_manifest(&rows, &count, err);
+  if (rc < 0) return rc;
+  for (size_t i = 0; i < count; i++) {
+    if (!brig__guest_named(&rows[i], name)) continue;
+    if (suits(guests_directory, &rows[i], source, &fallback)) {
+      *ret_guest = &rows[i];
+      return 0;
+    }
+  }
+  if (fallback == NULL) return no_such(rows, count, name, err);
+  if (source != GUEST_ANY)
+    return brig__fail(err, BRIG_E_NOT_FOUND, "guest",
+                      source == GUEST_BUILD ? "no recipe builds %s: `brig guest install` fetches it"
+                                            : "no registry has %s: `brig guest build` builds it",
+                      name);
+  *ret_guest = fallback;
+  return 0;
 }
 
 static bool equal_lists(const char *const *a, const char *const *b) {
@@ -49,6 +87,12 @@ char *brig__guest_directory(const char *guests_directory, const struct guest *gu
   return brig__format("%s/%s-%s", guests_directory, guest->name, guest->version);
 }
 
+static int not_installed(const struct guest *guest, struct brig_error *err) {
+  return brig__fail(err, BRIG_E_NOT_FOUND, "guest",
+                    "the interpreter %s is not installed: run `brig guest %s %s`", guest->name,
+                    brig__guest_is_built(guest) ? "build" : "install", guest->name);
+}
+
 int brig__guest_path(const char *guests_directory, const struct guest *guest, char **ret_path,
                      struct brig_error *err) {
   char *path =
@@ -56,9 +100,7 @@ int brig__guest_path(const char *guests_directory, const struct guest *guest, ch
   if (path == NULL) return brig__fail(err, BRIG_E_MEMORY, "guest", "out of memory");
   if (access(path, R_OK) < 0) {
     free(path);
-    return brig__fail(err, BRIG_E_NOT_FOUND, "guest",
-                      "the interpreter %s is not installed: run `brig guest install %s`",
-                      guest->name, guest->name);
+    return not_installed(guest, err);
   }
   *ret_path = path;
   return 0;
@@ -102,10 +144,7 @@ int brig__guest_verify(const char *guests_directory, const struct guest *guest,
   size_t size;
   if (path == NULL) return brig__fail(err, BRIG_E_MEMORY, "guest", "out of memory");
   CLEANUP_FD int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (directory < 0)
-    return brig__fail(err, BRIG_E_NOT_FOUND, "guest",
-                      "the interpreter %s is not installed: run `brig guest install %s`",
-                      guest->name, guest->name);
+  if (directory < 0) return not_installed(guest, err);
   int rc = brig__read_file(directory, GUEST_FILES, 1 << 20, &lines, &size);
   if (rc < 0)
     return brig__fail(err, BRIG_E_INTEGRITY, "guest", "%s/%s is missing", path, GUEST_FILES);

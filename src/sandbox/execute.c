@@ -137,9 +137,10 @@ static int prepare(struct brig_sandbox *sandbox, const struct brig_request *aske
   const struct guest *guest = NULL;
   int rc = read_request(asked, &execution->request, err);
   if (rc == 0) rc = take_turn(execution, err);
-  if (rc == 0 && request->guest != NULL) rc = brig__guest_find(request->guest, &guest, err);
+  if (rc == 0 && request->guest != NULL)
+    rc = brig__guest_find(sandbox->guests_directory, request->guest, GUEST_ANY, &guest, err);
   if (rc == 0) rc = brig__mounts_open(sandbox, request, guest, &execution->mounts, err);
-  if (rc == 0) rc = brig__module_open(sandbox, request, &execution->module, err);
+  if (rc == 0) rc = brig__module_open(sandbox, request, guest, &execution->module, err);
   if (rc == 0) {
     find_program(execution);
     guest = execution->module.guest;

@@ -83,7 +83,8 @@ struct module {
   struct brig_digest digest;
 };
 int brig__module_open(const struct brig_sandbox *sandbox, const struct brig_request *request,
-                      struct module *ret_module, struct brig_error *err);
+                      const struct guest *guest, struct module *ret_module,
+                      struct brig_error *err);
 /* Sealed bytes of it, for module_request.bytes. */
 int brig__module_bytes(void *module, struct brig_error *err);
 void brig__module_close(struct module *module);

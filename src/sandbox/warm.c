@@ -61,7 +61,7 @@ char *brig__warm_preload(const struct brig_sandbox *sandbox, const struct guest 
                          const char *const *environment) {
   const struct config_templates *named = &sandbox->settings->templates_named;
   for (size_t i = 0; i < named->count; i++)
-    if (strcmp(named->items[i].guest, guest->name) == 0 && named->items[i].arguments.count == 0 &&
+    if (brig__guest_named(guest, named->items[i].guest) && named->items[i].arguments.count == 0 &&
         same_environment(&named->items[i].environment, environment))
       return brig__format("%s\n%s", guest->preload, named->items[i].preload);
   return strdup(guest->preload);

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "config/config.h"
+#include "guest/guest.h"
 #include "support/modules.h"
 #include "support/processes.h"
 
@@ -374,13 +376,26 @@ static void exit_codes_and_traps_are_as_they_were(void **state) {
   brig_sandbox_close(sandbox);
 }
 
+/* The path of an installed interpreter, as a client of today names it. */
+static char *module_of(const char *name) {
+  struct brig_config *config = NULL;
+  struct brig_error err;
+  const struct guest *guest;
+  char *directory = NULL, *path = NULL;
+  assert_int_equal(brig_config_load(NULL, &config, &err), 0);
+  assert_int_equal(brig__config_guests_directory(config, &directory, &err), 0);
+  assert_int_equal(brig__guest_find(directory, name, GUEST_ANY, &guest, &err), 0);
+  assert_int_equal(brig__guest_path(directory, guest, &path, &err), 0);
+  brig_config_free(config);
+  free(directory);
+  return path;
+}
+
 static void todays_clients_run_warm(void **state) {
   struct brig_sandbox *sandbox = open_warm(*state);
   const char *const argv[] = {"python", "-c", "import sys; exec(sys.stdin.read())", NULL};
-  char path[512];
-  snprintf(path, sizeof path, "%s/.local/share/brig/guests/python-3.12.0/python.wasm",
-           getenv("HOME"));
   struct brig_request request = BRIG_REQUEST_INIT;
+  char *path = module_of("python");
   request.module_path = path;
   request.argv = argv;
   request.input = "print(sys.argv, __name__, sys.stdin.read() == '')";
@@ -389,6 +404,7 @@ static void todays_clients_run_warm(void **state) {
   assert_true(result->warm);
   assert_string_equal(text(result), "['-c'] __main__ True\n");
   brig_result_free(result);
+  free(path);
   brig_sandbox_close(sandbox);
 }
 
