@@ -55,10 +55,11 @@ struct engine_run {
    * left where it stands: unwinding it would cost time and show nothing. */
   void (*ended)(void *context, const struct engine_end *end) __attribute__((noreturn));
   void *context;
-  /* For a template, or NULL: called when the guest first asks for input, inside
-   * that host call. It returns in a fork, with what applies from there on: its
-   * limits (fuel is counted anew) and its end; `wasi` must be the same. */
-  const struct engine_run *(*parked)(void *context, uint64_t memory_bytes);
+  /* For a template or a session, or NULL: called when the guest asks for input,
+   * inside that host call, with what it has used. It returns in a fork, with what
+   * applies from there on: its limits (fuel is counted anew) and its end; `wasi` must
+   * be the same. */
+  const struct engine_run *(*parked)(void *context, const struct engine_end *so_far);
 };
 
 void brig__engine_run(struct engine_module *module, const struct engine_run *run)

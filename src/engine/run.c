@@ -100,8 +100,10 @@ static void limit(struct running *running) {
 }
 
 /* Leaves in a fork of this process, or not at all. */
-static void park(struct running *running, const struct wasi_view *view) {
-  running->options = running->options->parked(running->options->context, view->size);
+static void park(struct running *running) {
+  struct engine_end so_far = {.kind = ENGINE_END_EXITED};
+  account(running, &so_far);
+  running->options = running->options->parked(running->options->context, &so_far);
   limit(running);
 }
 
@@ -117,7 +119,7 @@ static wasm_trap_t *host_call(void *env, wasmtime_caller_t *caller, wasmtime_val
   struct wasi_view view = view_memory(running, caller);
   uint32_t result = function->call->invoke(running->options->wasi, &view, args);
   if (result == WASI_PARKED) {
-    park(running, &view);
+    park(running);
     result = function->call->invoke(running->options->wasi, &view, args);
   }
   if (result == WASI_EXITED) {

@@ -37,6 +37,7 @@ struct guest {
   const char *const *environment;   /* "NAME=value" */
   const char *const *entry;         /* exports called in order; default "_start" */
   const char *const *driver;        /* arguments that run a program's text: see the manifest */
+  const char *session;              /* a driver that runs turns, or NULL: see the manifest */
   const char *const *client;        /* arguments of clients that send it as a module, or none */
   const char *preload;              /* code that the driver runs in a template, */
   const char *sample;               /* and a program that shows which memory programs touch */

@@ -138,6 +138,17 @@ static uint64_t number(struct reader *reader, yaml_node_t *row, const char *key)
   return item == NULL ? 0 : strtoull(borrow(reader, item), NULL, 10);
 }
 
+/* The text of the driver that the row names, or NULL. */
+static const char *driver_text(struct reader *reader, yaml_node_t *row) {
+  yaml_node_t *item = find(reader, row, "session");
+  if (item == NULL) return NULL;
+  const char *name = borrow(reader, item);
+  for (const struct guest_driver *at = brig__guest_drivers; at->name != NULL; at++)
+    if (strcmp(at->name, name) == 0) return at->text;
+  reader->wrong = "session";
+  return NULL;
+}
+
 static void read_row(struct reader *reader, yaml_node_t *row, struct guest *guest) {
   guest->name = text(reader, row, "name");
   guest->version = text(reader, row, "version");
@@ -155,6 +166,7 @@ static void read_row(struct reader *reader, yaml_node_t *row, struct guest *gues
   guest->entry = texts(reader, row, "entry");
   guest->driver = texts(reader, row, "driver");
   guest->client = texts(reader, row, "client");
+  guest->session = driver_text(reader, row);
   guest->preload = optional_text(reader, row, "preload");
   guest->sample = optional_text(reader, row, "sample");
   guest->proposals = read_proposals(reader, row);

@@ -25,6 +25,7 @@ enum jail_profile {
   JAIL_READ,    /* read-only directories */
   JAIL_WRITE,   /* read-write directories too */
   JAIL_COMPILE, /* makes code: may map memory executable */
+  JAIL_SESSION, /* runs a session's turns, and forks for the next */
   JAIL_ZYGOTE,  /* runs a template's start, then forks workers of the others' kinds */
   JAIL_PROFILE_COUNT
 };

@@ -3,6 +3,9 @@
 #include <errno.h>
 #include <sys/resource.h>
 
+/* Of all sessions of a zygote, and of its other workers. */
+#define SESSION_PROCESSES 20000
+
 static int set(__rlimit_resource_t resource, uint64_t value) {
   struct rlimit now;
   if (getrlimit(resource, &now) < 0) return -errno;
@@ -22,7 +25,7 @@ int brig__jail_apply_rlimits(const struct jail_worker *worker) {
     uint64_t value;
   } limits[] = {
       {RLIMIT_CORE, 0},
-      {RLIMIT_NPROC, 0},
+      {RLIMIT_NPROC, worker->profile == JAIL_SESSION ? SESSION_PROCESSES : 0},
       {RLIMIT_MEMLOCK, 0},
       {RLIMIT_MSGQUEUE, 0},
       {RLIMIT_SIGPENDING, 0},

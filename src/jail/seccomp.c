@@ -2,14 +2,25 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include "base/fd.h"
 
-enum condition { ANY, NOT_EXECUTABLE, STATUS_FLAGS, LINK, OWN_LIMITS, DUPLICATE };
+enum condition {
+  ANY,
+  NOT_EXECUTABLE,
+  STATUS_FLAGS,
+  LINK,
+  OWN_LIMITS,
+  DUPLICATE,
+  FORK,
+  PARENT_DEATH
+};
 
 #define BIT(profile) (1u << JAIL_##profile)
 #define WRITE        BIT(WRITE)
@@ -17,6 +28,7 @@ enum condition { ANY, NOT_EXECUTABLE, STATUS_FLAGS, LINK, OWN_LIMITS, DUPLICATE 
 #define RUN          (BIT(COMPUTE) | READ)
 #define COMPILE      BIT(COMPILE)
 #define ZYGOTE       BIT(ZYGOTE)
+#define SESSION      BIT(SESSION)
 #define ALL          (RUN | COMPILE)
 
 static const struct allowed {
@@ -45,6 +57,13 @@ static int allow(scmp_filter_ctx filter, const struct allowed *row) {
     case DUPLICATE:
       return seccomp_rule_add(filter, SCMP_ACT_ALLOW, row->number, 1,
                               SCMP_A1(SCMP_CMP_EQ, F_DUPFD_CLOEXEC));
+    case FORK:
+      return seccomp_rule_add(
+          filter, SCMP_ACT_ALLOW, row->number, 1,
+          SCMP_A0(SCMP_CMP_EQ, CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD));
+    case PARENT_DEATH:
+      return seccomp_rule_add(filter, SCMP_ACT_ALLOW, row->number, 1,
+                              SCMP_A0(SCMP_CMP_EQ, PR_SET_PDEATHSIG));
     case STATUS_FLAGS: {
       int rc =
           seccomp_rule_add(filter, SCMP_ACT_ALLOW, row->number, 1, SCMP_A1(SCMP_CMP_EQ, F_GETFL));
@@ -77,7 +96,8 @@ static int export_filter(scmp_filter_ctx filter, struct sock_fprog *ret_program)
 
 /* A filter binds the forks too: a zygote may do what its workers may. */
 static unsigned rows_of(enum jail_profile profile) {
-  return profile == JAIL_ZYGOTE ? ZYGOTE | WRITE : 1u << profile;
+  if (profile == JAIL_ZYGOTE) return ZYGOTE | SESSION | WRITE;
+  return profile == JAIL_SESSION ? SESSION | WRITE : 1u << profile;
 }
 
 static int build(enum jail_profile profile, struct sock_fprog *ret_program) {

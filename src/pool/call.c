@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,7 +15,7 @@
  * zygote itself counts as lost. */
 #define GRACE_US UINT64_C(10000000)
 
-enum { CONTROL, STATUS, OUT, ERR, CANCEL, WATCHED };
+enum { CONTROL, STATUS, OUT, ERR, REPLY, CANCEL, WATCHED };
 
 struct exchange {
   const struct pool_call *call;
@@ -22,10 +23,15 @@ struct exchange {
   int theirs[WIRE_MAX_FDS];       /* what is sent; those we made are ours to close */
   struct pool_end end;
   uint64_t deadline_us;
+  /* A turn of a session. */
+  int state;        /* our end of its state's socket, or -1 */
+  uint64_t stop_us; /* when its time is over */
+  enum wire_cause stopped;
 };
 
 static void open_exchange(struct exchange *exchange, const struct pool_call *call) {
-  *exchange = (struct exchange){.call = call};
+  *exchange = (struct exchange){.call = call, .state = -1, .stop_us = UINT64_MAX};
+  exchange->end.state = -1;
   for (int i = 0; i < WATCHED; i++) exchange->watched[i] = (struct pollfd){-1, POLLIN, 0};
   for (int i = 0; i < WIRE_MAX_FDS; i++) exchange->theirs[i] = -1;
   exchange->watched[CANCEL].fd = call->cancel_fd;
@@ -46,6 +52,7 @@ static void close_exchange(struct exchange *exchange) {
   close_theirs(exchange);
   for (int i = 0; i < CANCEL; i++)
     if (exchange->watched[i].fd >= 0) close(exchange->watched[i].fd);
+  if (exchange->state >= 0) close(exchange->state);
 }
 
 static int make_pipe(struct exchange *exchange, int watched, int theirs) {
@@ -56,16 +63,25 @@ static int make_pipe(struct exchange *exchange, int watched, int theirs) {
   return fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
-static int make_channels(struct exchange *exchange) {
-  const struct pool_call *call = exchange->call;
+static int make_socket(int *ret_ours, int *ret_theirs) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) return -errno;
-  exchange->watched[CONTROL].fd = pair[0];
-  exchange->theirs[WIRE_FD_CONTROL] = pair[1];
-  int rc = make_pipe(exchange, STATUS, WIRE_FD_STATUS);
+  *ret_ours = pair[0];
+  *ret_theirs = pair[1];
+  return 0;
+}
+
+static int make_channels(struct exchange *exchange) {
+  const struct pool_call *call = exchange->call;
+  const struct wire_task *task = &call->task;
+  int rc = make_socket(&exchange->watched[CONTROL].fd, &exchange->theirs[WIRE_FD_CONTROL]);
+  if (rc == 0) rc = make_pipe(exchange, STATUS, WIRE_FD_STATUS);
   for (size_t i = WIRE_FD_STDIN; i < call->fd_count; i++) exchange->theirs[i] = call->fds[i];
   if (rc == 0 && call->fds[WIRE_FD_STDOUT] < 0) rc = make_pipe(exchange, OUT, WIRE_FD_STDOUT);
   if (rc == 0 && call->fds[WIRE_FD_STDERR] < 0) rc = make_pipe(exchange, ERR, WIRE_FD_STDERR);
+  if (rc == 0 && task->session) rc = make_pipe(exchange, REPLY, (int)WIRE_FD_REPLY(task));
+  if (rc == 0 && task->session)
+    rc = make_socket(&exchange->state, &exchange->theirs[WIRE_FD_STATE(task)]);
   return rc;
 }
 
@@ -90,7 +106,7 @@ static bool drain(struct exchange *exchange, int which) {
   ssize_t got = read(exchange->watched[which].fd, buffer, sizeof buffer);
   if (got < 0) return errno == EAGAIN || errno == EINTR;
   if (got > 0)
-    exchange->call->output(exchange->call->context, which == OUT ? 1 : 2, buffer, (size_t)got);
+    exchange->call->output(exchange->call->context, which - OUT + POOL_STDOUT, buffer, (size_t)got);
   return got > 0;
 }
 
@@ -113,18 +129,22 @@ static bool read_exit(struct exchange *exchange) {
   return false;
 }
 
+/* The zygote kills the worker, and tells. */
+static void stop(struct exchange *exchange, enum wire_cause why) {
+  uint64_t soon = brig__now_us() + GRACE_US;
+  shutdown(exchange->watched[CONTROL].fd, SHUT_WR);
+  exchange->watched[CANCEL].fd = -1; /* the caller's */
+  exchange->stop_us = UINT64_MAX;
+  exchange->stopped = why;
+  if (soon < exchange->deadline_us) exchange->deadline_us = soon;
+}
+
 static void serve(struct exchange *exchange, int which) {
   bool more = true;
   if (which == CONTROL) more = read_exit(exchange);
   if (which == STATUS) more = read_report(exchange);
-  if (which == OUT || which == ERR) more = drain(exchange, which);
-  if (which == CANCEL) {
-    shutdown(exchange->watched[CONTROL].fd, SHUT_WR);
-    exchange->watched[CANCEL].fd = -1; /* the caller's */
-    uint64_t soon = brig__now_us() + GRACE_US;
-    if (soon < exchange->deadline_us) exchange->deadline_us = soon;
-    return;
-  }
+  if (which == OUT || which == ERR || which == REPLY) more = drain(exchange, which);
+  if (which == CANCEL) stop(exchange, WIRE_CAUSE_CANCELLED);
   if (more) return;
   close(exchange->watched[which].fd);
   exchange->watched[which].fd = -1;
@@ -138,7 +158,7 @@ static bool open_ends(const struct exchange *exchange) {
 
 /* What a guest wrote before its worker reported is in the pipes by then. */
 static void drain_rest(struct exchange *exchange) {
-  for (int which = OUT; which <= ERR; which++)
+  for (int which = OUT; which <= REPLY; which++)
     while (exchange->watched[which].fd >= 0) {
       struct pollfd one = {exchange->watched[which].fd, POLLIN, 0};
       if (poll(&one, 1, 0) <= 0) break;
@@ -150,17 +170,39 @@ static void drain_rest(struct exchange *exchange) {
  * does not wait for the process to be gone: the zygote sees to that, once we let go
  * of CONTROL. Returns false when the zygote has been silent for too long. */
 static bool attend(struct exchange *exchange) {
-  exchange->deadline_us = brig__now_us() + exchange->call->task.timeout_us + GRACE_US;
+  const struct wire_task *task = &exchange->call->task;
+  exchange->deadline_us = brig__now_us() + task->timeout_us + GRACE_US;
+  if (task->session) exchange->stop_us = exchange->deadline_us - GRACE_US;
   while (open_ends(exchange) && !exchange->end.reported) {
     uint64_t now = brig__now_us();
+    if (now >= exchange->stop_us) stop(exchange, WIRE_CAUSE_DEADLINE);
     if (now >= exchange->deadline_us) return false;
-    uint64_t left_ms = (exchange->deadline_us - now) / 1000 + 1;
+    uint64_t next_us =
+        exchange->stop_us < exchange->deadline_us ? exchange->stop_us : exchange->deadline_us;
+    uint64_t left_ms = (next_us - now) / 1000 + 1;
     int ready = poll(exchange->watched, WATCHED, left_ms > 60000 ? 60000 : (int)left_ms);
     for (int i = 0; i < WATCHED && ready > 0; i++)
       if (exchange->watched[i].fd >= 0 && exchange->watched[i].revents != 0) serve(exchange, i);
   }
   drain_rest(exchange);
   return true;
+}
+
+/* A turn that has parked is the session's state, unless we have told the zygote to
+ * kill it: then that holds, whatever it said meanwhile. */
+static void settle(struct exchange *exchange) {
+  struct pool_end *end = &exchange->end;
+  struct wire_word keep = {.magic = WIRE_MAGIC, .kind = WIRE_WORD_KEEP};
+  if (exchange->stopped != WIRE_CAUSE_NONE && exchange->call->task.session) {
+    end->reported = false;
+    end->exited = true;
+    end->exit.cause = exchange->stopped;
+    end->exit.wait_status = SIGKILL;
+  } else if (end->reported && end->report.kind == WIRE_PARKED && exchange->state >= 0) {
+    if (brig__wire_send(exchange->watched[CONTROL].fd, &keep, sizeof keep, NULL, 0,
+                        MSG_DONTWAIT) == 0)
+      end->state = STEAL_FD(exchange->state);
+  }
 }
 
 static int finish(struct exchange *exchange, bool attended, enum call_state *ret_state,
@@ -204,7 +246,8 @@ static bool take_offer(struct zygote_process *process, struct exchange *exchange
 
 static bool give_task(struct exchange *exchange) {
   const struct pool_call *call = exchange->call;
-  struct wire_start start = {.magic = WIRE_MAGIC, .timeout_us = call->task.timeout_us};
+  struct wire_word start = {
+      .magic = WIRE_MAGIC, .kind = WIRE_WORD_START, .timeout_us = call->task.timeout_us};
   int fds[WIRE_MAX_FDS] = {call->fds[WIRE_FD_STDIN]};
   size_t count = call->fd_count - WIRE_FD_PROGRAM;
   memcpy(fds + 1, call->fds + WIRE_FD_PROGRAM, count * sizeof *fds);
@@ -248,12 +291,16 @@ int brig__call_run(struct zygote_process *process, const struct pool_call *call,
   open_exchange(&exchange, call);
   exchange.end.sent_us = brig__now_us();
   *ret_state = CALL_ANSWERED;
-  bool ready = call->task.operation == WIRE_RESUME && start_ready(process, &exchange);
+  bool ready = call->task.operation == WIRE_RESUME && !call->task.session &&
+               start_ready(process, &exchange);
   if (!ready) rc = start_forked(process, &exchange, ret_state, err);
   if (rc == 0) {
     exchange.end.ready = ready;
     bool attended = attend(&exchange);
-    if (!attended) brig__zygote_process_kill(process);
+    if (!attended)
+      brig__zygote_process_kill(process);
+    else
+      settle(&exchange);
     rc = finish(&exchange, attended, ret_state, ret_end, err);
   }
   close_exchange(&exchange);

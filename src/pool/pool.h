@@ -33,8 +33,12 @@ const struct wire_hello *brig__pool_hello(const struct pool *pool);
 /* The ID map for root's directories (see id_map.h), or -1. The pool's. */
 int brig__pool_id_map(const struct pool *pool);
 
-/* One task. `fds` holds its descriptors from WIRE_FD_STDIN on, borrowed; those
- * of stdout and stderr are -1 where `output` is to have what comes. */
+/* What `output` is told to be from. */
+enum { POOL_STDOUT = 1, POOL_STDERR, POOL_REPLY };
+
+/* One task. `fds` holds its descriptors from WIRE_FD_STDIN on, borrowed; those of
+ * stdout, stderr and a session's own two are -1 where they are to be made, and `output`
+ * to have what comes. */
 struct pool_call {
   struct wire_task task;
   int fds[WIRE_MAX_FDS];
@@ -49,6 +53,7 @@ struct pool_end {
   struct wire_exit exit;     /* if `exited`: the zygote saw it end; at least one is */
   bool reported, exited;
   bool ready;                 /* it was forked before it was asked for */
+  int state; /* of a turn that ended well: the new state's socket, the caller's; or -1 */
   uint64_t sent_us, ended_us; /* CLOCK_MONOTONIC, by the host's own clock */
 };
 

@@ -63,8 +63,7 @@ struct engine_module *brig__worker_load(struct worker *worker) {
   return module;
 }
 
-void brig__worker_ended(void *context, const struct engine_end *end) {
-  struct worker *worker = context;
+void brig__worker_account(struct worker *worker, const struct engine_end *end) {
   struct wasi_usage usage;
   brig__wasi_usage(worker->wasi, &usage);
   struct wire_report *report = &worker->report;
@@ -78,6 +77,11 @@ void brig__worker_ended(void *context, const struct engine_end *end) {
   report->ended.written_bytes = usage.written_bytes;
   report->ended.written_files = usage.written_files;
   report->ended.quota_exceeded = usage.quota_exceeded;
+}
+
+void brig__worker_ended(void *context, const struct engine_end *end) {
+  struct worker *worker = context;
+  brig__worker_account(worker, end);
   brig__worker_leave(worker);
 }
 
@@ -107,6 +111,9 @@ struct wasi_options brig__worker_wasi_options(const struct worker *worker,
       .program_fd = worker->fds[WIRE_FD_PROGRAM],
       .mounts = mounts->guest,
       .mount_count = task->mounts,
+      .has_control = task->session != 0,
+      .control_fd = worker->fds[task->operation == WIRE_WARM ? (uint32_t)WIRE_FD_STDIN
+                                                             : WIRE_FD_REPLY(task)],
       .quota_bytes = task->limits.quota_bytes,
       .quota_files = task->limits.quota_files,
       .open_files = (uint32_t)task->limits.open_files,
@@ -120,7 +127,8 @@ struct jail_worker brig__worker_plan_jail(const struct worker *worker,
   for (size_t i = 0; i < worker->fd_count; i++)
     if (worker->fds[i] > highest) highest = worker->fds[i];
   return (struct jail_worker){
-      .profile = task->mounts == 0     ? JAIL_COMPUTE
+      .profile = task->session         ? JAIL_SESSION
+                 : task->mounts == 0   ? JAIL_COMPUTE
                  : task->writable == 0 ? JAIL_READ
                                        : JAIL_WRITE,
       .mounts = mounts->jail,

@@ -51,6 +51,8 @@ static uint64_t data_allowed(const struct template *template, uint64_t memory_by
   return template->data_bytes + more;
 }
 
+static const struct engine_run *turn_ended(void *context, const struct engine_end *so_far);
+
 static void close_inherited(struct template *template) {
   int keep[WIRE_MAX_FDS + WORKER_KEPT];
   struct zygote_job *job = &template->job;
@@ -61,6 +63,11 @@ static void close_inherited(struct template *template) {
   brig__worker_close_others(keep, count);
 }
 
+/* It ended, which no template's start may. */
+__attribute__((noreturn)) static void ended(void *context, const struct engine_end *end) {
+  brig__worker_ended(&((struct template *)context)->worker, end);
+}
+
 /* The task's own streams, directories and limits, under the guest's descriptors. */
 static void go_on(struct template *template) {
   struct worker *worker = &template->worker;
@@ -68,22 +75,27 @@ static void go_on(struct template *template) {
   brig__wasi_resume(worker->wasi, &options);
   template->run = (struct engine_run){.wasi = worker->wasi,
                                       .limits = &worker->task->limits,
-                                      .ended = brig__worker_ended,
-                                      .context = worker};
+                                      .ended = ended,
+                                      .context = template,
+                                      .parked = worker->task->session ? turn_ended : NULL};
   worker->report.started_us = brig__now_us();
 }
 
 static struct jail_worker plan(struct template *template) {
   struct worker *worker = &template->worker;
   brig__worker_mounts(worker, template->strings.mounts, &template->mounts);
-  return brig__worker_plan_jail(worker, &template->mounts,
-                                data_allowed(template, worker->task->limits.memory_bytes));
+  struct jail_worker jail = brig__worker_plan_jail(
+      worker, &template->mounts, data_allowed(template, worker->task->limits.memory_bytes));
+  /* A session's later turns inherit the walls. */
+  if (worker->task->session) jail.cpu_seconds = template->start.timeout_us / 1000000 + 2;
+  return jail;
 }
 
 static void check_task(struct template *template) {
   const struct wire_task *task = &template->job.task, *start = &template->start;
   if (task->mounts != start->mounts || task->writable != start->writable ||
-      task->program != start->program || task->placeholders != 0)
+      task->program != start->program || task->session != start->session ||
+      task->placeholders != 0)
     brig__worker_fail_errno(&template->worker, -EPROTO, "a task of another template");
 }
 
@@ -134,7 +146,7 @@ static void wait_for_task(struct template *template) {
 static void begin_worker(struct template *template, bool ready) {
   struct zygote_job *job = &template->job;
   struct worker *worker = &template->worker;
-  brig__worker_begin(template->context);
+  brig__worker_begin(template->context->zygote);
   if (ready) {
     job->fd_count = WIRE_FD_COMMON;
     job->fds[WIRE_FD_STATUS] = dup2(job->fds[WIRE_FD_STATUS], JAIL_LINK);
@@ -160,17 +172,21 @@ __attribute__((noreturn)) static void sample_ended(void *context, const struct e
   _exit(0);
 }
 
+static const struct engine_run *sample_parked(void *context, const struct engine_end *so_far) {
+  sample_ended(context, so_far);
+}
+
 /* The start's program, or no input at all, fenced as any worker. */
 static void begin_sample(struct template *template, int fds[WIRE_MAX_FDS]) {
   struct worker *worker = &template->worker;
-  brig__worker_begin(template->context);
+  brig__worker_begin(template->context->zygote);
   fds[WIRE_FD_STDOUT] = fds[WIRE_FD_STDERR] = fds[WIRE_FD_STDIN];
   worker->fds = fds;
   struct jail_worker jail = plan(template);
   brig__worker_check_walls(worker, brig__jail_worker(template->context->jail, &jail));
   go_on(template);
   template->run.ended = sample_ended;
-  template->run.context = template;
+  template->run.parked = sample_parked;
 }
 
 /* Returns true in the fork that is to run the sample. */
@@ -209,14 +225,68 @@ static void report_warm(struct template *template) {
   close(template->statm);
 }
 
-static const struct engine_run *parked(void *context, uint64_t memory_bytes) {
+static void begin_fork(struct template *template, pid_t parent) {
+  struct worker *worker = &template->worker;
+  brig__worker_begin(parent);
+  worker->fd_count = template->job.fd_count;
+  worker->report = (struct wire_report){0};
+  close_inherited(template);
+}
+
+/* A turn of a session: the walls are up since the first. */
+static void begin_turn(struct template *template) {
+  struct worker *worker = &template->worker;
+  check_task(template);
+  brig__worker_mounts(worker, template->strings.mounts, &template->mounts);
+  go_on(template);
+}
+
+/* What the turn was given is closed, but for the socket of the state to be. The
+ * program is, since its end. */
+static void close_turn(struct template *template) {
+  struct zygote_job *job = &template->job;
+  for (size_t i = WIRE_FD_STATUS; i < WIRE_FD_STATE(&job->task); i++)
+    if (i != WIRE_FD_PROGRAM) close(job->fds[i]);
+}
+
+/* From here on this is no turn but a state: it outlives the one it came from, and
+ * ends when the host closes its socket. */
+static void become_state(struct template *template, const struct engine_end *so_far) {
+  struct worker *worker = &template->worker;
+  brig__worker_follow(0);
+  brig__worker_account(worker, so_far);
+  worker->report.kind = WIRE_PARKED;
+  brig__worker_report(worker);
+  template->socket = template->job.fds[WIRE_FD_STATE(&template->job.task)];
+  close_turn(template);
+}
+
+/* Returns in the fork that has the next turn. */
+static const struct engine_run *turn_ended(void *context, const struct engine_end *so_far) {
+  struct template *template = context;
+  become_state(template, so_far);
+  for (;;) {
+    struct zygote_options options = {
+        .context = template->context, .socket = template->socket, .of_template = true};
+    pid_t parent = getpid();
+    if (brig__zygote_serve(&options, &template->job) != ZYGOTE_WORKER) _exit(0);
+    begin_fork(template, parent);
+    if (template->job.task.operation == WIRE_RESUME) {
+      begin_turn(template);
+      return &template->run;
+    }
+    become_state(template, &(struct engine_end){.kind = ENGINE_END_EXITED});
+  }
+}
+
+static const struct engine_run *parked(void *context, const struct engine_end *so_far) {
   struct template *template = context;
   struct zygote_options options = {.context = template->context,
                                    .socket = template->socket,
                                    .of_template = true,
                                    .ready = template->start.ready};
   int fds[WIRE_MAX_FDS];
-  template->memory_bytes = memory_bytes;
+  template->memory_bytes = so_far->memory_bytes;
   memcpy(fds, template->worker.fds, sizeof fds);
   if (find_hot_pages(template, fds)) return &template->run;
   brig__hot_pages_close(&template->hot);
@@ -225,11 +295,6 @@ static const struct engine_run *parked(void *context, uint64_t memory_bytes) {
   if (role != ZYGOTE_WORKER && role != ZYGOTE_READY) _exit(0);
   begin_worker(template, role == ZYGOTE_READY);
   return &template->run;
-}
-
-/* It ended, which no template's start may. */
-__attribute__((noreturn)) static void ended(void *context, const struct engine_end *end) {
-  brig__worker_ended(&((struct template *)context)->worker, end);
 }
 
 static void create_wasi(struct template *template) {

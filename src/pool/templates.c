@@ -336,17 +336,21 @@ void brig__templates_offer(struct templates *templates, const struct brig_digest
   pthread_mutex_unlock(&templates->lock);
 }
 
-int brig__templates_warm(struct templates *templates, const struct brig_digest *key,
+int brig__templates_warm(struct templates *templates, const struct brig_digest *key, bool named,
                          const struct wire_task *warm, const int *fds, size_t fd_count,
                          struct brig_error *err) {
   int rc = 0;
   pthread_mutex_lock(&templates->lock);
   struct template *template = get(templates, key, true);
+  while (template != NULL && template->starting) {
+    pthread_cond_wait(&templates->changed, &templates->lock);
+    template = get(templates, key, true);
+  }
   if (template == NULL || !set_task(template, warm, fds, fd_count)) {
     rc = brig__fail(err, BRIG_E_MEMORY, "template", "out of memory or descriptors");
-  } else if (template->process == NULL && !template->starting) {
-    template->named = true;
-    if (template->task.ready == 0) template->task.ready = templates->policy.ready;
+  } else if (template->process == NULL) {
+    template->named |= named;
+    if (template->task.ready == 0 && !template->task.session) template->task.ready = templates->policy.ready;
     rc = start_unlocked(templates, template, err);
   }
   pthread_mutex_unlock(&templates->lock);

@@ -46,10 +46,10 @@ bool brig__templates_wanted(struct templates *templates, const struct brig_diges
 void brig__templates_offer(struct templates *templates, const struct brig_digest *key,
                            const struct wire_task *warm, const int *fds, size_t fd_count);
 
-/* Start a zygote now, wait for it, and keep it, whatever memory there is: the task's
- * number of ready workers, or the policy's if that is 0. A negative code, and the reason, if it is
- * refused. */
-int brig__templates_warm(struct templates *templates, const struct brig_digest *key,
+/* Start a zygote now, and wait for it: the task's number of ready workers, or the
+ * policy's if that is 0; `named`: keep it, whatever memory there is. A negative code,
+ * and the reason, if it is refused. */
+int brig__templates_warm(struct templates *templates, const struct brig_digest *key, bool named,
                          const struct wire_task *warm, const int *fds, size_t fd_count,
                          struct brig_error *err);
 

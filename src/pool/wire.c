@@ -54,10 +54,16 @@ static size_t take_fds(struct msghdr *message, int *fds, size_t max) {
 }
 
 size_t brig__wire_fd_count(const struct wire_task *task) {
-  if (task->operation == WIRE_RESUME) return WIRE_FD_MOUNTS + task->mounts;
-  if (task->operation == WIRE_RUN || task->operation == WIRE_WARM)
-    return WIRE_FD_MOUNTS + task->mounts + WIRE_EXTRA_FDS;
-  return WIRE_FD_COMMON;
+  switch (task->operation) {
+    case WIRE_RUN:
+    case WIRE_WARM:
+      return WIRE_FD_MOUNTS + task->mounts + WIRE_EXTRA_FDS;
+    case WIRE_RESUME:
+    case WIRE_BRANCH:
+      return WIRE_FD_MOUNTS + task->mounts + (task->session ? WIRE_EXTRA_FDS : 0);
+    default:
+      return WIRE_FD_COMMON;
+  }
 }
 
 static int receive(int socket, void *frame, size_t size, int *fds, size_t max_fds,

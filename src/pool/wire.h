@@ -41,8 +41,13 @@ struct wire_hello { /* zygote -> host, once; with `id_map` one descriptor: a use
 
 /* WIRE_WARM makes a fresh zygote a template's: it runs the guest of the task up
  * to its first wish for input, says struct wire_warmed, and from then on forks
- * for WIRE_RESUME. All others are workers of a bare zygote. */
-enum wire_operation { WIRE_RUN, WIRE_COMPILE, WIRE_PROBE, WIRE_WARM, WIRE_RESUME };
+ * for WIRE_RESUME. RUN, COMPILE and PROBE are for workers of a bare zygote.
+ *
+ * Where `session` is set, the program comes over the guest's control descriptor, and a
+ * worker that asks for the next one has done its turn: it reports WIRE_PARKED and is
+ * from then on the session's state, which serves its own socket as a template's
+ * zygote serves its. WIRE_BRANCH makes a state's fork a state at once. */
+enum wire_operation { WIRE_RUN, WIRE_COMPILE, WIRE_PROBE, WIRE_WARM, WIRE_RESUME, WIRE_BRANCH };
 
 /* The descriptors of a task, in order. */
 enum {
@@ -54,11 +59,14 @@ enum {
   WIRE_FD_COMMON,
   WIRE_FD_PROGRAM = WIRE_FD_COMMON, /* what stdin gives first; anything if none */
   WIRE_FD_MOUNTS,                   /* `mounts` directories; anything for placeholders */
-  /* then, for WIRE_RUN and WIRE_WARM: the strings, and compiled code, sealed */
+  /* then, for WIRE_RUN and WIRE_WARM: the strings, and compiled code, sealed; for a
+     session's others: where replies go, and the new state's socket */
 };
-#define WIRE_EXTRA_FDS  2
-#define WIRE_MAX_MOUNTS 32
-#define WIRE_MAX_FDS    (WIRE_FD_MOUNTS + WIRE_MAX_MOUNTS + WIRE_EXTRA_FDS)
+#define WIRE_FD_REPLY(task) (WIRE_FD_MOUNTS + (task)->mounts)
+#define WIRE_FD_STATE(task) (WIRE_FD_MOUNTS + (task)->mounts + 1)
+#define WIRE_EXTRA_FDS      2
+#define WIRE_MAX_MOUNTS     32
+#define WIRE_MAX_FDS        (WIRE_FD_MOUNTS + WIRE_MAX_MOUNTS + WIRE_EXTRA_FDS)
 
 struct wire_task { /* host -> zygote */
   uint32_t magic;
@@ -72,6 +80,7 @@ struct wire_task { /* host -> zygote */
   uint32_t writable;     /* bit i: mount i is read-write */
   uint32_t placeholders; /* WIRE_WARM: bit i: mount i is any directory yet */
   uint32_t program;      /* 1: there is a program */
+  uint32_t session;      /* 1: see enum wire_operation */
   uint32_t ready;        /* WIRE_WARM: workers to keep forked ahead of demand */
   uint32_t wall;         /* WIRE_PROBE: enum jail_wall */
   int32_t host_pid;
@@ -91,12 +100,29 @@ enum {
   WIRE_OFFER_FDS
 };
 
-struct wire_start { /* host -> zygote, on the control of a ready worker */
+/* host -> zygote, on a worker's control; all else, and its end, mean "stop". */
+enum wire_word_kind {
+  WIRE_WORD_START, /* a ready worker has been given its task: its time runs */
+  WIRE_WORD_KEEP,  /* it has parked, and is not the zygote's any more */
+};
+struct wire_word {
   uint32_t magic;
-  uint64_t timeout_us;
+  uint32_t kind;       /* enum wire_word_kind */
+  uint64_t timeout_us; /* WIRE_WORD_START */
 };
 
-enum wire_report_kind { WIRE_ENDED, WIRE_COMPILED, WIRE_PROVED, WIRE_WARMED, WIRE_FAILED };
+enum wire_report_kind {
+  WIRE_ENDED,
+  WIRE_PARKED,
+  WIRE_COMPILED,
+  WIRE_PROVED,
+  WIRE_WARMED,
+  WIRE_FAILED
+};
+
+/* A turn's deadline is the host's to keep, so that none that was told to have ended
+ * well is killed after; the zygote's comes so much later. */
+#define WIRE_TURN_GRACE_US UINT64_C(5000000)
 
 struct wire_report { /* worker -> host, at most one, on the status pipe */
   uint32_t magic;
@@ -105,7 +131,7 @@ struct wire_report { /* worker -> host, at most one, on the status pipe */
   uint64_t ended_us;
   uint64_t cpu_us, rss_bytes; /* its own */
   union {
-    struct {
+    struct {         /* WIRE_PARKED too */
       uint32_t kind; /* enum engine_end_kind */
       uint32_t exit_code;
       char trap[48];

@@ -23,7 +23,7 @@ static uint64_t microseconds(struct timeval time) {
   return (uint64_t)time.tv_sec * 1000000u + (uint64_t)time.tv_usec;
 }
 
-void brig__worker_leave(struct worker *worker) {
+void brig__worker_report(struct worker *worker) {
   struct wire_report *report = &worker->report;
   struct rusage usage;
   report->magic = WIRE_MAGIC;
@@ -34,6 +34,10 @@ void brig__worker_leave(struct worker *worker) {
   }
   /* If the host is gone there is nobody to tell. */
   brig__write_all(worker->fds[WIRE_FD_STATUS], report, sizeof *report);
+}
+
+void brig__worker_leave(struct worker *worker) {
+  brig__worker_report(worker);
   _exit(0);
 }
 
@@ -153,16 +157,14 @@ __attribute__((noreturn)) static void probe(struct worker *worker) {
   brig__worker_leave(worker);
 }
 
-/* The kernel ends a worker whose zygote is gone, also where there is no pid
- * namespace to do it. */
-static void follow_zygote(pid_t zygote) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  if (getppid() != zygote) _exit(0);
+void brig__worker_follow(pid_t parent) {
+  prctl(PR_SET_PDEATHSIG, parent == 0 ? 0 : SIGKILL, 0, 0, 0);
+  if (parent != 0 && getppid() != parent) _exit(0);
 }
 
-void brig__worker_begin(const struct worker_context *context) {
+void brig__worker_begin(pid_t parent) {
   sigset_t none;
-  follow_zygote(context->zygote);
+  brig__worker_follow(parent);
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -172,7 +174,7 @@ void brig__worker_main(const struct worker_context *context, const struct wire_t
   struct worker worker = {.context = context, .task = task, .fds = fds, .fd_count = fd_count};
   int keep[WIRE_MAX_FDS + 1];
   size_t count = 0;
-  brig__worker_begin(context);
+  brig__worker_begin(context->zygote);
   dup2(fds[WIRE_FD_STDERR], STDERR_FILENO); /* an engine's last words */
   count = brig__worker_keep(task, fds, fd_count, keep, count);
   keep[count++] = context->proc_fd; /* until the code is loaded */

@@ -30,14 +30,19 @@ struct worker_mounts {
 };
 
 /* worker.c: report what is in `report`, and exit. */
+void brig__worker_report(struct worker *worker);
 void brig__worker_leave(struct worker *worker) __attribute__((noreturn));
 void brig__worker_fail(struct worker *worker, const struct brig_error *error)
     __attribute__((noreturn));
 void brig__worker_fail_errno(struct worker *worker, int rc, const char *what)
     __attribute__((noreturn));
 
-/* Be ended by the kernel when the zygote is, with no signal blocked. */
-void brig__worker_begin(const struct worker_context *context);
+/* Be ended by the kernel when the parent is, also where no pid namespace sees to
+ * that; or, with 0, no longer. */
+void brig__worker_follow(pid_t parent);
+
+/* Follow the parent, with no signal blocked. */
+void brig__worker_begin(pid_t parent);
 
 /* Add the task's descriptors, from STATUS on, to a list; the new count. */
 size_t brig__worker_keep(const struct wire_task *task, const int *fds, size_t fd_count, int *keep,
@@ -66,6 +71,8 @@ struct wasi_options brig__worker_wasi_options(const struct worker *worker,
                                               const struct worker_mounts *mounts);
 struct jail_worker brig__worker_plan_jail(const struct worker *worker,
                                           const struct worker_mounts *mounts, uint64_t data_bytes);
+/* Put into the report what the guest has used, and how it ended. */
+void brig__worker_account(struct worker *worker, const struct engine_end *end);
 /* engine_run.ended for a struct worker. */
 void brig__worker_ended(void *worker, const struct engine_end *end) __attribute__((noreturn));
 

@@ -103,13 +103,15 @@ static enum zygote_role serve_host(struct zygote *zygote) {
                               &job->fd_count);
   if (rc == -EAGAIN || rc == -EMFILE || rc == -ENFILE) return role;
   if (rc < 0) return ZYGOTE_ENDED;
+  bool forks = task->operation == WIRE_RESUME || task->operation == WIRE_BRANCH;
   bool understood = task->magic == WIRE_MAGIC && job->fd_count == brig__wire_fd_count(task) &&
-                    (task->operation == WIRE_RESUME) == zygote->options->of_template;
+                    forks == zygote->options->of_template;
   if (understood && task->operation == WIRE_WARM) return ZYGOTE_WARM;
   pid_t pid = -EPROTO;
   if (understood)
     pid = fork_worker(zygote, fcntl(job->fds[WIRE_FD_CONTROL], F_DUPFD_CLOEXEC, 3),
-                      brig__now_us() + task->timeout_us);
+                      brig__now_us() + task->timeout_us +
+                          (task->session ? WIRE_TURN_GRACE_US : 0));
   zygote->refill_at_us = brig__now_us() + REFILL_AFTER_US;
   if (pid == 0) return ZYGOTE_WORKER;
   if (pid < 0 && job->fd_count > 0) refuse(job->fds[WIRE_FD_CONTROL], -pid);
@@ -161,25 +163,32 @@ static void stop(struct zygote *zygote, struct child *child) {
   kill(child->pid, SIGKILL);
 }
 
-/* The host has given a ready worker its task: its time runs. */
-static bool start(struct zygote *zygote, struct child *child) {
-  struct wire_start start;
-  size_t none;
-  if (brig__wire_receive(child->control, &start, sizeof start, NULL, 0, &none) < 0 ||
-      start.magic != WIRE_MAGIC)
-    return false;
+static void start(struct zygote *zygote, struct child *child, uint64_t timeout_us) {
   child->ready = false;
-  child->deadline_us = brig__now_us() + start.timeout_us;
+  child->deadline_us = brig__now_us() + timeout_us;
   zygote->refill_at_us = brig__now_us() + REFILL_AFTER_US;
   zygote->ready--;
-  return true;
+}
+
+static void let_go(struct zygote *zygote, struct child *child) {
+  epoll_ctl(zygote->epoll, EPOLL_CTL_DEL, child->control, NULL);
+  close(child->control);
+  *child = zygote->children[--zygote->count];
 }
 
 static void serve_control(struct zygote *zygote, pid_t pid) {
   struct child *child = find(zygote, pid);
+  struct wire_word word;
+  size_t none;
   if (child == NULL || child->control < 0) return;
-  if (child->ready && start(zygote, child)) return;
-  stop(zygote, child);
+  bool said = brig__wire_receive_now(child->control, &word, sizeof word, NULL, 0, &none) == 0 &&
+              word.magic == WIRE_MAGIC;
+  if (said && word.kind == WIRE_WORD_START && child->ready)
+    start(zygote, child, word.timeout_us);
+  else if (said && word.kind == WIRE_WORD_KEEP)
+    let_go(zygote, child);
+  else
+    stop(zygote, child);
 }
 
 /* The channels of a ready worker; [0] the host's ends, [1] the worker's, but for
@@ -298,8 +307,13 @@ static enum zygote_role serve_events(struct zygote *zygote, const struct epoll_e
   return refill(zygote);
 }
 
+/* What was said of them before the host left still holds. */
 static void end_workers(struct zygote *zygote) {
-  for (size_t i = 0; i < zygote->count; i++) kill(zygote->children[i].pid, SIGKILL);
+  for (size_t i = zygote->count; i-- > 0;) {
+    pid_t pid = zygote->children[i].pid;
+    serve_control(zygote, pid);
+    if (find(zygote, pid) != NULL) kill(pid, SIGKILL);
+  }
 }
 
 enum zygote_role brig__zygote_serve(const struct zygote_options *options,
@@ -314,6 +328,7 @@ enum zygote_role brig__zygote_serve(const struct zygote_options *options,
     if (role == ZYGOTE_STAYS) role = serve_events(&zygote, events, count < 0 ? 0 : count);
   }
   if (role == ZYGOTE_ENDED) end_workers(&zygote);
+  free(zygote.children);
   if (role == ZYGOTE_WARM) { /* it serves anew, as a template's */
     close(zygote.epoll);
     close(zygote.signals);

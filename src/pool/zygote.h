@@ -27,7 +27,8 @@ enum zygote_role {
   ZYGOTE_READY,  /* this is a fork, to wait for a job */
 };
 
-/* Serve until the host closes its end; returns in each fork, too. */
+/* Serve until the host closes its end; returns in each fork, too, with nothing of
+ * the server's left but descriptors. */
 enum zygote_role brig__zygote_serve(const struct zygote_options *options,
                                     struct zygote_job *ret_job);
 

@@ -110,6 +110,23 @@ int brig__zygote_process_start(const struct pool_options *options,
   return rc;
 }
 
+struct zygote_process *brig__zygote_process_state(struct zygote_process *process, int socket) {
+  struct zygote_process *state = calloc(1, sizeof *state);
+  if (state == NULL) {
+    close(socket);
+    return NULL;
+  }
+  *state = (struct zygote_process){
+      .references = 1,
+      .root = brig__zygote_process_ref(process->root != NULL ? process->root : process),
+      .launcher = -1,
+      .socket = socket,
+      .id_map = -1,
+      .memory_bytes = process->memory_bytes,
+      .resident_bytes = process->resident_bytes};
+  return state;
+}
+
 struct zygote_process *brig__zygote_process_ref(struct zygote_process *process) {
   atomic_fetch_add(&process->references, 1);
   return process;
@@ -130,5 +147,6 @@ void brig__zygote_process_unref(struct zygote_process *process) {
    * wait for, which is as well. */
   if (process->launcher > 0)
     while (waitpid(process->launcher, NULL, 0) < 0 && errno == EINTR) continue;
+  brig__zygote_process_unref(process->root);
   free(process);
 }

@@ -8,7 +8,8 @@
 
 struct zygote_process {
   atomic_uint references; /* the pool's, and one a call in progress */
-  pid_t launcher;
+  struct zygote_process *root; /* of a session's state: the zygote it descends from */
+  pid_t launcher;              /* or -1 */
   int socket;
   int id_map;
   struct wire_hello hello;
@@ -19,6 +20,11 @@ struct zygote_process {
 /* Start the helper and wait for its greeting. One reference, the caller's. */
 int brig__zygote_process_start(const struct pool_options *options,
                                struct zygote_process **ret_process, struct brig_error *err);
+
+/* A session's state that descends from `process`, by its socket, which is taken: it
+ * takes calls as a zygote does. It keeps its zygote, which it would not outlive. One
+ * reference; NULL without memory. */
+struct zygote_process *brig__zygote_process_state(struct zygote_process *process, int socket);
 
 struct zygote_process *brig__zygote_process_ref(struct zygote_process *process);
 

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "engine/end.h"
+#include "sandbox/turn.h"
 
 const char *brig_outcome_name(enum brig_outcome outcome) {
   static const char *const names[] = {
@@ -52,8 +53,19 @@ static bool keep(uint8_t **data, size_t *size, const void *more, size_t more_siz
   return true;
 }
 
+static void take_reply(struct sink *sink, const void *data, size_t size) {
+  struct turn *turn = sink->turn;
+  size_t left = turn->reply_max - turn->reply_size;
+  if (!keep((uint8_t **)&turn->reply, &turn->reply_size, data, size < left ? size : left))
+    sink->out_of_memory = true;
+}
+
 void brig__sink_output(void *context, int stream, const void *data, size_t size) {
   struct sink *sink = context;
+  if (stream == POOL_REPLY) {
+    take_reply(sink, data, size);
+    return;
+  }
   struct brig_result *result = sink->result;
   bool out = stream == BRIG_STDOUT;
   uint64_t *left = &sink->limits[out ? 0 : 1];
@@ -80,6 +92,10 @@ static void set(struct brig_result *result, enum brig_outcome outcome, const cha
   va_start(args, format);
   vsnprintf(result->reason, sizeof result->reason, format, args);
   va_end(args);
+}
+
+void brig__result_cancelled(struct brig_result *result) {
+  set(result, BRIG_OUTCOME_CANCELLED, "cancelled by the caller, before it started");
 }
 
 static void set_timeout(struct brig_result *result, const struct brig_limits *limits) {
@@ -179,7 +195,7 @@ int brig__result_fill(struct brig_result *result, const struct pool_call *call,
     set_timeout(result, limits);
   else if (killed)
     set_signal(result, WTERMSIG(status), limits);
-  else if (end->reported && end->report.kind == WIRE_ENDED)
+  else if (end->reported && (end->report.kind == WIRE_ENDED || end->report.kind == WIRE_PARKED))
     return set_ended(result, &end->report, limits, err);
   else if (end->reported && end->report.kind == WIRE_FAILED)
     return copy_error(&end->report.error, err);

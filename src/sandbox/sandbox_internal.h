@@ -97,7 +97,8 @@ struct task_block { /* strings, each with its 0 byte */
 };
 struct task_source {
   const struct brig_request *request;
-  bool driven; /* the guest's driver is to run a program */
+  bool driven;  /* the guest's driver is to run a program, */
+  bool session; /* or its session's driver turns */
   const struct module *module;
   const struct mounts *mounts;
   const char *preload; /* for a template: code that its driver runs first, or NULL */
@@ -147,9 +148,12 @@ struct sink {
   const struct brig_request *request;
   struct brig_result *result;
   uint64_t limits[2];
+  struct turn *turn; /* whose reply it is, or NULL */
   bool out_of_memory;
 };
 struct brig_result *brig__result_new(void);
+/* Before it started. */
+void brig__result_cancelled(struct brig_result *result);
 void brig__sink_output(void *sink, int stream, const void *data, size_t size);
 /* How it ended, from what the worker said and the zygote saw. A negative code if
  * it was not the guest that failed. */

@@ -1,6 +1,7 @@
 #include "sandbox/sandbox_internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
@@ -56,16 +57,29 @@ static const char *base_name(const struct module *module) {
   return slash == NULL ? module->path : slash + 1;
 }
 
+/* The driver of turns is given as that of programs is, and told which descriptor its
+ * turns come over: the one behind the directories. */
+static void append_session(struct task_block *block, const struct task_source *source,
+                           struct wire_task *task) {
+  const struct guest *guest = source->module->guest;
+  char control[16];
+  snprintf(control, sizeof control, "%zu", 3 + source->mounts->count);
+  task->arguments += append(block, guest->driver[0]);
+  task->arguments += append(block, guest->session);
+  task->arguments += append(block, control);
+}
+
 static void append_arguments(struct task_block *block, const struct task_source *source,
                              struct wire_task *task) {
   const struct guest *guest = source->module->guest;
   if (guest != NULL) task->arguments += append_list(block, guest->arguments);
-  if (!source->driven) {
-    task->arguments += append_list(block, source->request->argv);
-  } else {
+  if (source->session)
+    append_session(block, source, task);
+  else if (source->driven)
     task->arguments += append_list(block, guest->driver);
-    if (source->preload != NULL) task->arguments += append(block, source->preload);
-  }
+  else
+    task->arguments += append_list(block, source->request->argv);
+  if (source->preload != NULL) task->arguments += append(block, source->preload);
   if (task->arguments == 0) task->arguments += append(block, base_name(source->module));
 }
 
@@ -103,7 +117,8 @@ int brig__task_block(const struct task_source *source, struct wire_task *task,
     if (mounts->items[i].read_write) task->writable |= 1u << i;
     if (!mounts->items[i].of_guest) task->placeholders |= 1u << i;
   }
-  task->program = source->driven;
+  task->program = source->driven || source->session;
+  task->session = source->session;
   int rc = check(&block, "arguments and environment have", err);
   if (rc == 0) *ret_block = block;
   return rc;

@@ -63,14 +63,17 @@ static int insert_all(struct wasi *wasi, const struct wasi_options *options) {
   if (rc == 0) rc = insert_stream(wasi, options->stderr_fd, GIVEN_STDERR, WASI_RIGHTS_OUTPUT);
   for (size_t i = 0; i < options->mount_count && rc == 0; i++)
     rc = insert_mount(wasi, &options->mounts[i], (uint32_t)i);
+  if (rc == 0 && options->has_control)
+    rc = insert_stream(wasi, options->control_fd, GIVEN_CONTROL,
+                       WASI_RIGHTS_INPUT | WASI_RIGHTS_OUTPUT);
   return rc;
 }
 
 static void set_task(struct wasi *wasi, const struct wasi_options *options) {
   wasi->program = options->has_program ? options->program_fd : -1;
-  wasi->quota.bytes_max = options->quota_bytes;
-  wasi->quota.files_max = options->quota_files;
-  uint64_t given = 3 + options->mount_count;
+  wasi->quota =
+      (struct quota){.bytes_max = options->quota_bytes, .files_max = options->quota_files};
+  uint64_t given = 3 + options->mount_count + options->has_control;
   wasi->fds.max = options->open_files > given ? options->open_files : (uint32_t)given;
 }
 
@@ -78,6 +81,7 @@ int brig__wasi_create(const struct wasi_options *options, struct wasi **ret_wasi
   struct wasi *wasi = calloc(1, sizeof *wasi);
   if (wasi == NULL) return -ENOMEM;
   wasi->parks = options->parks;
+  wasi->source = options->has_control ? GIVEN_CONTROL : GIVEN_STDIN;
   set_task(wasi, options);
   int rc = fill_block(&wasi->arguments, options->argv);
   if (rc == 0) rc = fill_block(&wasi->environment, options->env);
@@ -92,7 +96,8 @@ int brig__wasi_create(const struct wasi_options *options, struct wasi **ret_wasi
 static void give_again(struct fd_entry *entry, const struct wasi_options *options) {
   const int streams[] = {[GIVEN_STDIN] = options->stdin_fd,
                          [GIVEN_STDOUT] = options->stdout_fd,
-                         [GIVEN_STDERR] = options->stderr_fd};
+                         [GIVEN_STDERR] = options->stderr_fd,
+                         [GIVEN_CONTROL] = options->control_fd};
   if (entry->given < 0) return;
   if (entry->given < GIVEN_MOUNTS) {
     entry->host = streams[entry->given];
@@ -126,7 +131,11 @@ size_t brig__wasi_opened(const struct wasi *wasi, int *fds, size_t max) {
 }
 
 bool brig__wasi_must_park(const struct wasi *wasi, const struct fd_entry *entry) {
-  return wasi->parks && entry->given == GIVEN_STDIN;
+  return wasi->parks && entry->given == wasi->source;
+}
+
+bool brig__wasi_gives_program(const struct wasi *wasi, const struct fd_entry *entry) {
+  return wasi->program >= 0 && entry->given == wasi->source;
 }
 
 void brig__wasi_destroy(struct wasi *wasi) {

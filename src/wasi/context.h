@@ -16,8 +16,9 @@ struct wasi {
   struct string_block arguments, environment;
   struct fd_table fds;
   struct quota quota;
-  int program; /* what standard input gives first, or -1: over, or none */
-  bool parks;  /* the first wish for input is WASI_PARKED */
+  int source;  /* what the program is read from: GIVEN_STDIN, or GIVEN_CONTROL */
+  int program; /* what that gives first, or -1: over, or none */
+  bool parks;  /* the next wish for input from it is WASI_PARKED */
   uint32_t exit_code;
 };
 
@@ -33,6 +34,9 @@ struct wasi {
 
 /* Must the caller leave with WASI_PARKED? */
 bool brig__wasi_must_park(const struct wasi *wasi, const struct fd_entry *entry);
+
+/* Does this descriptor give the program now? */
+bool brig__wasi_gives_program(const struct wasi *wasi, const struct fd_entry *entry);
 
 /* What fd_filestat_get and path_filestat_get give. */
 struct stat;

@@ -11,7 +11,7 @@ enum fd_kind { FD_FREE, FD_STREAM, FD_FILE, FD_DIRECTORY };
 
 struct dir_buffer; /* dir.c: entries read ahead */
 
-enum { GIVEN_STDIN, GIVEN_STDOUT, GIVEN_STDERR, GIVEN_MOUNTS };
+enum { GIVEN_STDIN, GIVEN_STDOUT, GIVEN_STDERR, GIVEN_CONTROL, GIVEN_MOUNTS };
 
 struct fd_entry {
   enum fd_kind kind;

@@ -54,7 +54,7 @@ static wasi_errno plan_fd(struct wasi *wasi, struct waiting *waiting, uint32_t i
   TRY(brig__fd_get(&wasi->fds, subscription->fd.fd, 0, &entry));
   if (entry->kind == FD_DIRECTORY) return WASI_EBADF;
   TRY(brig__fd_get(&wasi->fds, subscription->fd.fd, rights, &entry));
-  bool program = reads && entry->given == GIVEN_STDIN && wasi->program >= 0;
+  bool program = reads && brig__wasi_gives_program(wasi, entry);
   if (entry->kind == FD_STREAM && !program)
     waiting->fds[i] = (struct pollfd){entry->host, reads ? POLLIN : POLLOUT, 0};
   else

@@ -53,7 +53,7 @@ static wasi_errno begin(struct wasi *wasi, const struct wasi_view *view, uint32_
   return brig__mem_iovecs(view, iovecs, count, ret_buffers);
 }
 
-/* Its end is told once; what follows is standard input's own. */
+/* Its end is told once; what follows is standard input's own, or the next turn's. */
 static wasi_errno read_program(struct wasi *wasi, const struct wasi_view *view,
                                const struct guest_iovecs *buffers, uint32_t ret) {
   const struct fd_entry program = {.host = wasi->program};
@@ -62,6 +62,7 @@ static wasi_errno read_program(struct wasi *wasi, const struct wasi_view *view,
   if (count <= 0) {
     close(wasi->program);
     wasi->program = -1;
+    wasi->parks = wasi->source == GIVEN_CONTROL;
   }
   errno = error;
   return finish(view, ret, count);
@@ -75,7 +76,7 @@ static uint32_t read_call(struct wasi *wasi, const struct wasi_view *view, uint3
   TRY(begin(wasi, view, fd, rights, iovecs, count, offset, ret, &entry, &buffers));
   if (brig__wasi_must_park(wasi, entry)) return WASI_PARKED;
   if (buffers.count == 0) return brig__mem_store_u32(view, ret, 0);
-  if (entry->given == GIVEN_STDIN && wasi->program >= 0)
+  if (brig__wasi_gives_program(wasi, entry))
     return read_program(wasi, view, &buffers, ret);
   TRY(check_ready(entry, POLLIN));
   return finish(view, ret, read_at(entry, &buffers, offset));

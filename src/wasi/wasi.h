@@ -38,6 +38,10 @@ struct wasi_options {
   int program_fd;   /* if so; closed at its end */
   bool parks; /* for a template: the first call that asks for input returns
                  WASI_PARKED, having done nothing */
+  bool has_control; /* for a session: behind the mounts there is one descriptor more,
+                       and it, not standard input, is what gives the program, and what
+                       parks, again after each program's end */
+  int control_fd;   /* if so: where what is written to it goes */
   uint64_t quota_bytes, quota_files; /* for all read-write mounts together */
   uint32_t open_files;               /* guest descriptors, preopens included */
 };
@@ -49,7 +53,7 @@ void brig__wasi_destroy(struct wasi *wasi);
 /* After WASI_PARKED, in a fork: the streams, directories and quota become those
  * of `options`, under the same guest descriptors. There must be as many mounts,
  * of the same names; arguments and environment stay. Asks for input succeed from
- * now on. */
+ * now on; of the control descriptor, up to the end of the program. */
 void brig__wasi_resume(struct wasi *wasi, const struct wasi_options *options);
 
 /* The host's descriptors that the guest holds and that were not given: at most

@@ -1,0 +1,13 @@
+# Texts as a table: cmake -DINPUTS="a.py;b.js" -DOUTPUT=drivers.c -P embed_drivers.cmake
+set(table "")
+set(texts "#include \"guest/manifest.h\"\n")
+set(number 0)
+foreach(input ${INPUTS})
+  file(READ ${input} hex HEX)
+  string(REGEX REPLACE "(..)" "0x\\1," bytes "${hex}")
+  get_filename_component(name ${input} NAME)
+  string(APPEND texts "static const char driver_${number}[] = {${bytes}0};\n")
+  string(APPEND table "  {\"${name}\", driver_${number}},\n")
+  math(EXPR number "${number} + 1")
+endforeach()
+file(WRITE ${OUTPUT} "${texts}const struct guest_driver brig__guest_drivers[] = {\n${table}  {0}};\n")

@@ -1,0 +1,56 @@
+/* sandbox/turn.h - one step of a session: a turn is a fork of the session's state. What
+ * src/session makes sessions of.
+ *
+ * A state is a process, parked where its guest's driver wants its next request. A turn
+ * forks it; the fork is the next state if it parks again, and gone otherwise. The state
+ * before is as it was, and can be gone on from again.
+ */
+#ifndef BRIG_SANDBOX_TURN_H
+#define BRIG_SANDBOX_TURN_H
+
+#include <brig/sandbox.h>
+
+struct zygote_process; /* a state, by reference: brig__state_... */
+
+/* What the driver is asked, or answers: on the wire the header's length in 4 bytes, the
+ * header, which is JSON, and data up to the end. Borrowed. */
+struct turn_frame {
+  const char *header;
+  const void *data;
+  size_t size;
+};
+#define TURN_RUN(code) \
+  (struct turn_frame) { "{\"op\":\"run\",\"count\":0}", (code), strlen(code) }
+
+/* The frame as a sealed memfd, or an error. */
+int brig__turn_memfd(const struct turn_frame *frame, struct brig_error *err);
+
+struct turn {
+  /* In. */
+  const struct brig_request *request; /* guest, directories, limits, input...; no code */
+  struct zygote_process *from;        /* the state to go on from; NULL: a fresh interpreter */
+  struct turn_frame frame;
+  size_t reply_max;
+  /* Out, the caller's. */
+  struct brig_result *result;   /* how the process fared; EXITED, 0: the turn ended well */
+  struct zygote_process *state; /* the next state, if so; else NULL */
+  char *reply;                  /* what the driver answered, a hostile process's word, */
+  size_t reply_size;            /* with a 0 byte after it; cut at `reply_max` */
+};
+
+/* 0 whatever the guest did, BRIG_E_LOST if the state is gone, or another error, and
+ * then there is nothing to free. */
+int brig__turn_run(struct brig_sandbox *sandbox, struct turn *turn, struct brig_error *err);
+void brig__turn_free(struct turn *turn);
+
+/* A second state that is the same. */
+int brig__state_branch(struct zygote_process *state, struct zygote_process **ret_state,
+                       struct brig_error *err);
+
+/* End it. Accepts NULL. */
+void brig__state_end(struct zygote_process *state);
+
+/* How much memory of its own it has had, beyond its template's, by the word of `result`. */
+uint64_t brig__state_bytes(const struct zygote_process *state, const struct brig_result *result);
+
+#endif

@@ -1,0 +1,149 @@
+/* Turns and states, real ones: what src/session builds on. */
+#include <brig/brig.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "sandbox/turn.h"
+#include "support/processes.h"
+
+static struct brig_sandbox *sandbox;
+
+static int setup(void **state) {
+  (void)state;
+  struct brig_config *config = NULL;
+  struct brig_error err = {0};
+  const char *helper = getenv("BRIG_TEST_HELPER");
+  assert_int_equal(brig_config_defaults(&config, &err), 0);
+  assert_int_equal(brig_config_set(config, "wasi.allowed_paths", "", &err), 0);
+  if (helper != NULL) assert_int_equal(brig_config_set(config, "sandbox.helper", helper, &err), 0);
+  if (brig_sandbox_open(config, &sandbox, &err) < 0) fail_msg("%s", err.message);
+  brig_config_free(config);
+  return 0;
+}
+
+static int teardown(void **state) {
+  (void)state;
+  brig_sandbox_close(sandbox);
+  return 0;
+}
+
+/* One turn from `from`; it ended as `outcome` says. */
+static struct turn take(struct zygote_process *from, const char *code, enum brig_outcome outcome,
+                        uint64_t timeout_ms) {
+  struct brig_request request = BRIG_REQUEST_INIT;
+  struct brig_error err = {0};
+  struct turn turn = {
+      .request = &request, .from = from, .frame = TURN_RUN(code), .reply_max = 1 << 20};
+  turn.frame.data = code;
+  request.guest = "python";
+  request.without_allowed_paths = 1;
+  request.limits.timeout_ms = timeout_ms;
+  if (brig__turn_run(sandbox, &turn, &err) < 0) fail_msg("%s", err.message);
+  if (turn.result->outcome != outcome)
+    fail_msg("%s: %s\n%s%s", brig_outcome_name(turn.result->outcome), turn.result->reason,
+             turn.result->stdout_data, turn.result->stderr_data);
+  return turn;
+}
+
+static struct zygote_process *well(struct zygote_process *from, const char *code,
+                                   const char *printed) {
+  struct turn turn = take(from, code, BRIG_OUTCOME_EXITED, 20000);
+  struct zygote_process *state = turn.state;
+  assert_non_null(state);
+  assert_string_equal((char *)turn.result->stdout_data, printed);
+  turn.state = NULL;
+  brig__turn_free(&turn);
+  return state;
+}
+
+static void badly(struct zygote_process *from, const char *code, enum brig_outcome outcome) {
+  struct turn turn = take(from, code, outcome, 500);
+  assert_null(turn.state);
+  brig__turn_free(&turn);
+}
+
+static void a_turn_goes_on_from_the_state(void **unused) {
+  (void)unused;
+  struct zygote_process *first = well(NULL, "x = 1; print('a')", "a\n");
+  struct zygote_process *second = well(first, "x += 1; print(x)", "2\n");
+  struct zygote_process *third = well(second, "x += 1; print(x)", "3\n");
+  struct zygote_process *other = well(first, "print(x + 10)", "11\n");
+  brig__state_end(first); /* its descendants live on */
+  struct zygote_process *fourth = well(third, "print(x)", "3\n");
+  brig__state_end(second);
+  brig__state_end(third);
+  brig__state_end(other);
+  brig__state_end(fourth);
+}
+
+static void no_bad_turn_hurts_the_state(void **unused) {
+  (void)unused;
+  struct zygote_process *state = well(NULL, "x = [1]", "");
+  badly(state, "x.append(2)\nimport os\nos._exit(0)", BRIG_OUTCOME_EXITED);
+  badly(state, "x.append(2)\nwhile True: pass", BRIG_OUTCOME_TIMEOUT);
+  badly(state, "x.append(2)\nimport os\nos.abort()", BRIG_OUTCOME_TRAPPED);
+  badly(state, "x.append(2)\nimport os\nfor fd in range(100):\n try: os.close(fd)\n except OSError: pass",
+        BRIG_OUTCOME_EXITED);
+  struct zygote_process *next = well(state, "print(x)", "[1]\n");
+  brig__state_end(state);
+  brig__state_end(next);
+}
+
+static void a_state_is_branched(void **unused) {
+  (void)unused;
+  struct zygote_process *state = well(NULL, "x = 1", ""), *branch = NULL;
+  struct brig_error err;
+  if (brig__state_branch(state, &branch, &err) < 0) fail_msg("%s", err.message);
+  brig__state_end(state);
+  struct zygote_process *next = well(branch, "print(x)", "1\n");
+  brig__state_end(branch);
+  brig__state_end(next);
+}
+
+static double now(void) {
+  struct timespec at;
+  clock_gettime(CLOCK_MONOTONIC, &at);
+  return (double)at.tv_sec * 1e3 + (double)at.tv_nsec / 1e6;
+}
+
+static void many_turns_leave_nothing(void **unused) {
+  (void)unused;
+  struct zygote_process *state = well(NULL, "x = 0", "");
+  uint64_t rss = 0;
+  double began = now();
+  for (int i = 0; i < 1000; i++) {
+    struct turn turn = take(state, "x += 1", BRIG_OUTCOME_EXITED, 20000);
+    brig__state_end(state);
+    state = turn.state;
+    turn.state = NULL;
+    if (i == 100) rss = turn.result->rss_bytes;
+    if (i == 999) assert_true(turn.result->rss_bytes < rss + (1 << 20));
+    brig__turn_free(&turn);
+  }
+  print_message("%.3f ms a turn\n", (now() - began) / 1000);
+  pid_t pids[64];
+  usleep(100 * 1000);
+  assert_int_equal(find_below(getpid(), 3, pids, 64), 1);
+  brig__state_end(well(state, "print(x)", "1000\n"));
+  brig__state_end(state);
+  usleep(100 * 1000);
+  assert_int_equal(find_below(getpid(), 3, pids, 64), 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_turn_goes_on_from_the_state),
+      cmocka_unit_test(no_bad_turn_hurts_the_state),
+      cmocka_unit_test(a_state_is_branched),
+      cmocka_unit_test(many_turns_leave_nothing),
+  };
+  return cmocka_run_group_tests(tests, setup, teardown);
+}
