@@ -12,6 +12,7 @@ MAY = {
     "jail": "base jail",
     "pool": "base wasi engine jail pool",
     "guest": "base guest",
+    "session": "base config sandbox session",
     "sandbox": "base config limits guest pool sandbox engine/end.h engine/facts.h jail/walls.h",
     "cli": "base config guest cli",
 }

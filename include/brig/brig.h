@@ -12,6 +12,7 @@
 #include <brig/error.h>
 #include <brig/limits.h>
 #include <brig/sandbox.h>
+#include <brig/session.h>
 #include <brig/version.h>
 
 #endif

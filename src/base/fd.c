@@ -1,5 +1,6 @@
 #include "base/fd.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -98,4 +99,19 @@ char *brig__format(const char *format, ...) {
   int rc = vasprintf(&text, format, args);
   va_end(args);
   return rc < 0 ? NULL : text;
+}
+
+void brig__remove_tree(int parent, const char *name) {
+  int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+  if (directory != NULL) {
+    for (struct dirent *item; (item = readdir(directory)) != NULL;) {
+      if (strcmp(item->d_name, ".") == 0 || strcmp(item->d_name, "..") == 0) continue;
+      if (unlinkat(fd, item->d_name, 0) < 0) brig__remove_tree(fd, item->d_name);
+    }
+    closedir(directory);
+  } else if (fd >= 0) {
+    close(fd);
+  }
+  unlinkat(parent, name, AT_REMOVEDIR);
 }

@@ -58,6 +58,10 @@ int brig__seal(int fd);
 /* Make a directory and its parents, each 0700. 0 or -errno. */
 int brig__mkdir_p(const char *path);
 
+/* Remove a file, or a directory with all that is in it, never through a symbolic link.
+ * Best effort. */
+void brig__remove_tree(int parent, const char *name);
+
 /* printf into fresh memory, NULL if there is none. */
 char *brig__format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -70,6 +70,8 @@ int brig__config_guests_directory(const struct brig_config *config, char **ret_p
                                   struct brig_error *err);
 int brig__config_workspaces_directory(const struct brig_config *config, char **ret_path,
                                       struct brig_error *err);
+int brig__config_session_store(const struct brig_config *config, char **ret_path,
+                               struct brig_error *err);
 
 /* A key that the command line can set. The strings live as long as the program. */
 struct config_flag {

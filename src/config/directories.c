@@ -107,3 +107,14 @@ int brig__config_workspaces_directory(const struct brig_config *config, char **r
                                      .below_home = ".local/state/brig/workspaces"};
   return find(&place, config->settings.session_workspaces_directory, ret_path, err);
 }
+
+int brig__config_session_store(const struct brig_config *config, char **ret_path,
+                               struct brig_error *err) {
+  static const struct place place = {.key = CONFIG_KEY_session_store,
+                                     .systemd = "STATE_DIRECTORY",
+                                     .below_systemd = "/sessions.db",
+                                     .xdg = "XDG_DATA_HOME",
+                                     .below_xdg = "brig/sessions.db",
+                                     .below_home = ".local/share/brig/sessions.db"};
+  return find(&place, config->settings.session_store, ret_path, err);
+}

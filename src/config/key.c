@@ -7,7 +7,8 @@
 #define MIB    (UINT64_C(1) << 20)
 #define GIB    (UINT64_C(1) << 30)
 #define PIB    (UINT64_C(1) << 50)
-#define DAY_MS UINT64_C(86400000)
+#define DAY_MS  UINT64_C(86400000)
+#define YEAR_MS (365 * DAY_MS)
 /* Larger numbers do not fit the int64_t of many YAML and JSON readers. */
 #define NUMBER_MAX UINT64_C(9223372036854775807)
 #define OPEN       false

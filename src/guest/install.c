@@ -15,22 +15,6 @@
 #define WORK           ".installing-"
 #define WORK_ABANDONED (24 * 3600)
 
-/* Never through a symbolic link, whatever is found. */
-static void remove_tree(int parent, const char *name) {
-  int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-  if (directory != NULL) {
-    for (struct dirent *item; (item = readdir(directory)) != NULL;) {
-      if (strcmp(item->d_name, ".") == 0 || strcmp(item->d_name, "..") == 0) continue;
-      if (unlinkat(fd, item->d_name, 0) < 0) remove_tree(fd, item->d_name);
-    }
-    closedir(directory);
-  } else if (fd >= 0) {
-    close(fd);
-  }
-  unlinkat(parent, name, AT_REMOVEDIR);
-}
-
 static void remove_abandoned(int guests) {
   int fd = openat(guests, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR *directory = fd < 0 ? NULL : fdopendir(fd);
@@ -40,7 +24,7 @@ static void remove_abandoned(int guests) {
     if (strncmp(item->d_name, WORK, strlen(WORK)) != 0) continue;
     if (fstatat(fd, item->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
         st.st_mtim.tv_sec + WORK_ABANDONED < time(NULL))
-      remove_tree(fd, item->d_name);
+      brig__remove_tree(fd, item->d_name);
   }
   closedir(directory);
 }
@@ -146,7 +130,7 @@ static int install_in(struct installation *installation, const char *guests_dire
   int rc = fetched == NULL || prepared == NULL
                ? brig__fail(err, BRIG_E_MEMORY, "guest", "out of memory")
                : prepare(installation, err);
-  remove_tree(AT_FDCWD, work);
+  brig__remove_tree(AT_FDCWD, work);
   return rc;
 }
 
@@ -187,6 +171,6 @@ int brig__guest_remove(const char *guests_directory, const struct guest *guest,
   /* Out of its place at once: nobody finds half of it. */
   if (mkdtemp(gone) == NULL || rename(directory, gone) < 0)
     return brig__fail_errno(err, errno, "guest", "removing %s", directory);
-  remove_tree(AT_FDCWD, gone);
+  brig__remove_tree(AT_FDCWD, gone);
   return 0;
 }

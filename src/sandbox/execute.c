@@ -18,23 +18,21 @@ static void offer(const struct execution *execution, const struct brig_digest *k
     if (own[i] >= 0) close(own[i]);
 }
 
-int brig__execution_warm_up(struct execution *execution, bool named, uint32_t ready,
-                            struct brig_error *err) {
-  struct pool_call call;
+int brig__execution_warm_up(const struct execution *execution, const struct pool_call *call,
+                            bool named, uint32_t ready, struct brig_error *err) {
+  struct pool_call start = *call;
+  struct template_kind kind = brig__execution_kind(execution, call);
   struct brig_digest key;
   int own[2] = {-1, -1};
-  int rc = brig__execution_call(execution, &call, err);
-  if (rc < 0) return rc;
-  struct template_kind kind = brig__execution_kind(execution, &call);
   if (!brig__warm_possible(execution->sandbox, &kind) || brig__warm_key(&kind, &key) < 0)
     return brig__fail(err, BRIG_E_JAIL, "template",
                       "modules are warmed only behind the wall %s, which is not up",
                       brig__jail_wall_name(JAIL_WALL_ROOT));
-  rc = brig__execution_start(execution, &call, own, err);
-  call.task.ready = ready;
+  int rc = brig__execution_start(execution, &start, own, err);
+  start.task.ready = ready;
   if (rc == 0)
-    rc = brig__templates_warm(execution->sandbox->templates, &key, named, &call.task, call.fds,
-                              call.fd_count, err);
+    rc = brig__templates_warm(execution->sandbox->templates, &key, named, &start.task, start.fds,
+                              start.fd_count, err);
   for (int i = 0; i < 2; i++)
     if (own[i] >= 0) close(own[i]);
   return rc;
@@ -121,7 +119,9 @@ int brig__execution_warm(struct brig_sandbox *sandbox, const struct brig_request
                          uint32_t ready, struct brig_error *err) {
   struct execution execution;
   int rc = brig__execution_prepare(sandbox, request, NULL, &execution, err);
-  if (rc == 0) rc = brig__execution_warm_up(&execution, true, ready, err);
+  struct pool_call call;
+  if (rc == 0) rc = brig__execution_call(&execution, &call, err);
+  if (rc == 0) rc = brig__execution_warm_up(&execution, &call, true, ready, err);
   brig__execution_close(&execution);
   return rc;
 }

@@ -53,9 +53,9 @@ int brig__execution_call(struct execution *execution, struct pool_call *ret_call
 int brig__execution_start(const struct execution *execution, struct pool_call *call,
                           int ret_own[2], struct brig_error *err);
 
-/* Start the template that such executions go on from, and wait for it. `named`: it is
+/* Start the template that this call would go on from, and wait for it. `named`: it is
  * the operator's, and stays. `ready` workers; 0: as many as is usual. */
-int brig__execution_warm_up(struct execution *execution, bool named, uint32_t ready,
-                            struct brig_error *err);
+int brig__execution_warm_up(const struct execution *execution, const struct pool_call *call,
+                            bool named, uint32_t ready, struct brig_error *err);
 
 #endif

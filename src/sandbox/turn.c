@@ -28,12 +28,13 @@ int brig__turn_memfd(const struct turn_frame *frame, struct brig_error *err) {
 }
 
 /* The zygote of fresh interpreters: started if it is not up. */
-static int find_fresh(struct execution *execution, const struct brig_digest *key,
-                      struct zygote_process **ret_process, struct brig_error *err) {
+static int find_fresh(const struct execution *execution, const struct pool_call *call,
+                      const struct brig_digest *key, struct zygote_process **ret_process,
+                      struct brig_error *err) {
   struct templates *templates = execution->sandbox->templates;
   *ret_process = brig__templates_find(templates, key);
   if (*ret_process != NULL) return 0;
-  int rc = brig__execution_warm_up(execution, false, 0, err);
+  int rc = brig__execution_warm_up(execution, call, false, 0, err);
   if (rc < 0) return rc;
   *ret_process = brig__templates_find(templates, key);
   return *ret_process != NULL ? 0 : brig__fail(err, BRIG_E_LOST, "session", "its zygote has left");
@@ -69,7 +70,7 @@ static int call_fresh(struct execution *execution, struct turn *turn, struct poo
   enum call_state state;
   if (brig__warm_key(&kind, &key) < 0)
     return brig__fail(err, BRIG_E_MEMORY, "session", "out of memory");
-  int rc = find_fresh(execution, &key, &process, err);
+  int rc = find_fresh(execution, call, &key, &process, err);
   if (rc < 0) return rc;
   rc = go_on_from(execution, process, call, &state, ret_end, err);
   if (rc == 0 && ret_end->state >= 0)

@@ -1,0 +1,342 @@
+/* The calls of brig/session.h: each enters its session, and leaves it. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/error.h"
+#include "base/fd.h"
+#include "session/output.h"
+#include "session/session.h"
+
+#define STORE_BUSY_MS 5000
+
+static void *tidy(void *context) {
+  struct brig_sessions *sessions = context;
+  uint64_t interval_ms = sessions->settings->session_save_interval_ms;
+  if (interval_ms == 0) interval_ms = 1000;
+  pthread_mutex_lock(&sessions->lock);
+  while (!sessions->closing) {
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += (time_t)(interval_ms / 1000);
+    at.tv_nsec += (long)(interval_ms % 1000) * 1000000;
+    if (at.tv_nsec >= 1000000000) at.tv_sec++, at.tv_nsec -= 1000000000;
+    if (pthread_cond_timedwait(&sessions->wake, &sessions->lock, &at) != ETIMEDOUT) continue;
+    pthread_mutex_unlock(&sessions->lock);
+    brig__sessions_tidy(sessions);
+    pthread_mutex_lock(&sessions->lock);
+  }
+  pthread_mutex_unlock(&sessions->lock);
+  return NULL;
+}
+
+static int open_store(struct brig_sessions *sessions, struct brig_error *err) {
+  const struct brig_settings *settings = sessions->settings;
+  const struct store_limits limits = {settings->session_max_state_bytes,
+                                      settings->session_store_bytes};
+  CLEANUP_FREE char *path = NULL;
+  if (settings->session_in_memory) return brig__store_memory_open(&limits, &sessions->store, err);
+  int rc = brig__config_session_store(sessions->config, &path, err);
+  return rc < 0 ? rc
+                : brig__store_sqlite_open(path, &limits, STORE_BUSY_MS, &sessions->store, err);
+}
+
+/* The host's signals are not for this thread. */
+static int start_thread(struct brig_sessions *sessions, struct brig_error *err) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int rc = pthread_create(&sessions->thread, NULL, tidy, sessions);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  sessions->running = rc == 0;
+  return rc == 0 ? 0 : brig__fail_errno(err, rc, "session", "a thread for sessions");
+}
+
+int brig_sessions_open(struct brig_sandbox *sandbox, const struct brig_config *config,
+                       struct brig_sessions **ret_sessions, struct brig_error *err) {
+  struct brig_sessions *sessions = calloc(1, sizeof *sessions);
+  pthread_condattr_t monotonic;
+  if (sessions == NULL) return brig__fail(err, BRIG_E_MEMORY, "session", "out of memory");
+  sessions->sandbox = sandbox;
+  pthread_mutex_init(&sessions->lock, NULL);
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_cond_init(&sessions->wake, &monotonic);
+  pthread_condattr_destroy(&monotonic);
+  int rc = brig__config_copy(config, &sessions->config, err);
+  if (rc == 0) sessions->settings = brig__config_settings(sessions->config);
+  if (rc == 0) rc = brig__config_workspaces_directory(sessions->config, &sessions->workspaces, err);
+  if (rc == 0) rc = open_store(sessions, err);
+  if (rc == 0) rc = start_thread(sessions, err);
+  if (rc == 0)
+    *ret_sessions = sessions;
+  else
+    brig_sessions_close(sessions);
+  return rc;
+}
+
+void brig_sessions_close(struct brig_sessions *sessions) {
+  if (sessions == NULL) return;
+  pthread_mutex_lock(&sessions->lock);
+  sessions->closing = true;
+  pthread_cond_broadcast(&sessions->wake);
+  pthread_mutex_unlock(&sessions->lock);
+  if (sessions->running) pthread_join(sessions->thread, NULL);
+  brig__sessions_end_all(sessions);
+  brig__store_close(sessions->store);
+  brig_config_free(sessions->config);
+  free(sessions->workspaces);
+  pthread_cond_destroy(&sessions->wake);
+  pthread_mutex_destroy(&sessions->lock);
+  free(sessions);
+}
+
+static int enter(struct brig_sessions *sessions, const struct brig_session_name *name,
+                 struct session **ret_session, struct brig_error *err) {
+  CLEANUP_FREE char *owner = brig__session_owner(name->tenant, name->user);
+  int rc = brig__session_id_check(name->id, err);
+  if (rc < 0) return rc;
+  if (owner == NULL) return brig__store_no_memory(err);
+  return brig__session_enter(sessions, owner, name->id, false, ret_session, err);
+}
+
+/* --- A turn --------------------------------------------------------------------- */
+
+static int read_turn(const struct brig_turn *turn, struct brig_turn *ret_known,
+                     struct brig_error *err) {
+  *ret_known = (struct brig_turn){0};
+  if (turn == NULL || turn->size < offsetof(struct brig_turn, limits) ||
+      turn->size > sizeof *turn)
+    return brig__fail(err, BRIG_E_INVALID, "session",
+                      "not a turn of this library's: begin it with BRIG_TURN_INIT");
+  memcpy(ret_known, turn, turn->size);
+  if (ret_known->code == NULL || ret_known->code[0] == '\0')
+    return brig__fail(err, BRIG_E_INVALID, "session", "No code provided to execute");
+  return 0;
+}
+
+/* What is too long goes to a file, and its head and tail to the caller. */
+static char *shorten(const char *workspace, const struct session *session, uint8_t **data,
+                     size_t *size, uint64_t limit, const char *stream) {
+  if (*size <= limit) return NULL;
+  CLEANUP_FREE char *name =
+      brig__format("%s-%llu.txt", stream, (unsigned long long)session->turns + 1);
+  char *kept = name == NULL ? NULL : brig__workspace_write(workspace, name, *data, *size);
+  brig__output_shorten(data, size, (size_t)limit, kept == NULL ? "" : kept);
+  return kept;
+}
+
+static char *shorten_output(const struct brig_sessions *sessions, const struct session *session,
+                            const struct brig_turn *asked, const char *workspace,
+                            struct brig_result *result) {
+  const struct brig_settings *settings = sessions->settings;
+  uint64_t out = asked->limits.stdout_bytes, error = asked->limits.stderr_bytes;
+  if (out == 0) out = settings->wasi_stdout_limit_bytes;
+  if (error == 0) error = settings->wasi_stderr_limit_bytes;
+  char *kept =
+      shorten(workspace, session, &result->stdout_data, &result->stdout_size, out, "stdout");
+  char *other =
+      shorten(workspace, session, &result->stderr_data, &result->stderr_size, error, "stderr");
+  if (kept == NULL) return other;
+  free(other);
+  return kept;
+}
+
+static int settle(struct brig_sessions *sessions, struct session *session, struct step *step,
+                  struct brig_error *err) {
+  struct zygote_process *state = step->turn.state;
+  if (step->reply == NULL || state == NULL) return 0;
+  uint64_t bytes = brig__state_bytes(state, step->turn.result);
+  step->turn.state = NULL;
+  brig__session_push(sessions, session, state, bytes);
+  session->turns++;
+  return sessions->settings->session_save_interval_ms == 0
+             ? brig__session_store(sessions, session, err)
+             : 0;
+}
+
+static int run_turn(struct brig_sessions *sessions, struct session *session,
+                    const struct brig_turn *asked, json_t *lost, bool restored,
+                    struct brig_turn_result **ret_result, struct brig_error *err) {
+  CLEANUP_FREE char *workspace = NULL, *memory = NULL;
+  struct brig_turn wider = *asked;
+  struct step step = {.asked = &wider};
+  struct workspace_changes changes;
+  char header[64];
+  if (wider.limits.stdout_bytes == 0 || wider.limits.stdout_bytes < sessions->settings->session_output_file_bytes)
+    wider.limits.stdout_bytes = sessions->settings->session_output_file_bytes;
+  if (wider.limits.stderr_bytes == 0 || wider.limits.stderr_bytes < sessions->settings->session_output_file_bytes)
+    wider.limits.stderr_bytes = sessions->settings->session_output_file_bytes;
+  snprintf(header, sizeof header, "{\"op\":\"run\",\"count\":%llu}",
+           (unsigned long long)session->turns + 1);
+  const struct turn_frame frame = {header, asked->code, strlen(asked->code)};
+  int rc = brig__workspace_open(sessions->workspaces, session->owner, session->id, &workspace,
+                                &memory, err);
+  struct timespec began = brig__workspace_now();
+  if (rc == 0) rc = brig__session_step(sessions, session, &frame, &step, err);
+  if (rc == BRIG_E_LOST) brig__session_end_states(session);
+  if (rc < 0) return rc;
+  struct turn_outcome outcome = {.session = session,
+                                 .step = &step,
+                                 .restored = restored,
+                                 .lost = lost,
+                                 .changes = &changes};
+  outcome.output_file = shorten_output(sessions, session, asked, workspace, step.turn.result);
+  brig__workspace_changes(workspace, began, &session->seen, &changes);
+  rc = settle(sessions, session, &step, err);
+  if (rc == 0)
+    rc = brig__turn_result_new(&outcome, ret_result, err);
+  else
+    free(outcome.output_file);
+  brig__workspace_changes_free(&changes);
+  brig__step_free(&step);
+  return rc;
+}
+
+static int run_entered(struct brig_sessions *sessions, struct session *session,
+                       const struct brig_turn *asked, struct brig_turn_result **ret_result,
+                       struct brig_error *err) {
+  json_t *lost = json_array();
+  bool restored = false;
+  if (session->guest == NULL)
+    session->guest = strdup(asked->guest != NULL ? asked->guest : "python");
+  int rc = lost == NULL || session->guest == NULL
+               ? brig__store_no_memory(err)
+               : brig__session_restore(sessions, session, &restored, lost, err);
+  if (rc == 0) rc = run_turn(sessions, session, asked, lost, restored, ret_result, err);
+  json_decref(lost);
+  return rc;
+}
+
+int brig_session_run(struct brig_sessions *sessions, const struct brig_turn *turn,
+                     struct brig_turn_result **ret_result, struct brig_error *err) {
+  struct brig_turn asked;
+  struct session *session = NULL;
+  int rc = read_turn(turn, &asked, err);
+  if (rc < 0) return rc;
+  CLEANUP_FREE char *owner = brig__session_owner(asked.tenant, asked.user);
+  CLEANUP_FREE char *fresh = asked.session == NULL ? brig__session_id_new() : NULL;
+  const char *id = asked.session == NULL ? fresh : asked.session;
+  if (owner == NULL || id == NULL) return brig__store_no_memory(err);
+  rc = brig__session_id_check(id, err);
+  if (rc == 0) rc = brig__session_enter(sessions, owner, id, true, &session, err);
+  if (rc < 0) return rc;
+  rc = run_entered(sessions, session, &asked, ret_result, err);
+  brig__session_leave(sessions, session);
+  brig__sessions_make_room(sessions);
+  return rc;
+}
+
+/* --- The others ------------------------------------------------------------------ */
+
+static int restore_quietly(struct brig_sessions *sessions, struct session *session,
+                           struct brig_error *err) {
+  json_t *lost = json_array();
+  bool restored;
+  int rc = lost == NULL ? brig__store_no_memory(err)
+                        : brig__session_restore(sessions, session, &restored, lost, err);
+  json_decref(lost);
+  if (rc == 0 && session->state_count == 0)
+    rc = brig__fail(err, BRIG_E_NOT_FOUND, "session", "the session %s has no state yet",
+                    session->id);
+  return rc;
+}
+
+int brig_session_undo(struct brig_sessions *sessions, const struct brig_session_name *name,
+                      struct brig_error *err) {
+  struct session *session;
+  int rc = enter(sessions, name, &session, err);
+  if (rc < 0) return rc;
+  if (session->state_count < 2) {
+    rc = brig__fail(err, BRIG_E_NOT_FOUND, "session",
+                    "there is no earlier state of the session %s (session.undo keeps %llu)",
+                    session->id, (unsigned long long)sessions->settings->session_undo);
+  } else {
+    brig__session_pop(session);
+    session->turns--;
+  }
+  brig__session_leave(sessions, session);
+  return rc;
+}
+
+static int branch_to(struct brig_sessions *sessions, struct session *from, const char *id,
+                     struct brig_error *err) {
+  struct session *to;
+  struct zygote_process *state;
+  int rc = brig__session_enter(sessions, from->owner, id, true, &to, err);
+  if (rc < 0) return rc;
+  if (to->known || to->state_count > 0)
+    rc = brig__fail(err, BRIG_E_INVALID, "session", "there is a session %s already", id);
+  if (rc == 0) rc = brig__state_branch(from->states[0], &state, err);
+  if (rc == 0) {
+    to->guest = strdup(from->guest);
+    to->turns = from->turns;
+    brig__session_push(sessions, to, state, from->bytes);
+    to->saved_turns = UINT64_MAX; /* it is not saved under this name */
+    if (to->guest == NULL) rc = brig__store_no_memory(err);
+  }
+  brig__session_leave(sessions, to);
+  return rc;
+}
+
+int brig_session_branch(struct brig_sessions *sessions, const struct brig_session_name *name,
+                        const char *to, char **ret_id, struct brig_error *err) {
+  struct session *session;
+  CLEANUP_FREE char *id = to == NULL ? brig__session_id_new() : strdup(to);
+  if (id == NULL) return brig__store_no_memory(err);
+  int rc = brig__session_id_check(id, err);
+  if (rc == 0 && strcmp(id, name->id) == 0)
+    rc = brig__fail(err, BRIG_E_INVALID, "session", "there is a session %s already", id);
+  if (rc == 0) rc = enter(sessions, name, &session, err);
+  if (rc < 0) return rc;
+  rc = restore_quietly(sessions, session, err);
+  if (rc == 0) rc = branch_to(sessions, session, id, err);
+  brig__session_leave(sessions, session);
+  if (rc == 0 && ret_id != NULL) *ret_id = STEAL_PTR(id);
+  brig__sessions_make_room(sessions);
+  return rc;
+}
+
+int brig_session_save(struct brig_sessions *sessions, const struct brig_session_name *name,
+                      int leave, struct brig_error *err) {
+  struct session *session;
+  int rc = enter(sessions, name, &session, err);
+  if (rc < 0) return rc;
+  rc = brig__session_store(sessions, session, err);
+  if (rc == 0 && leave) brig__session_end_states(session);
+  brig__session_leave(sessions, session);
+  return rc;
+}
+
+int brig_session_drop(struct brig_sessions *sessions, const struct brig_session_name *name,
+                      struct brig_error *err) {
+  struct session *session;
+  int rc = enter(sessions, name, &session, err);
+  if (rc < 0) return rc;
+  brig__session_end_states(session);
+  rc = brig__store_remove(sessions->store, session->owner, session->id, err);
+  if (rc == 0 && !sessions->settings->session_keep_workspaces)
+    brig__workspace_remove(sessions->workspaces, session->owner, session->id);
+  brig__session_forget(session);
+  brig__session_leave(sessions, session);
+  return rc;
+}
+
+int brig_session_show(struct brig_sessions *sessions, const struct brig_session_name *name,
+                      char **ret_json, struct brig_error *err) {
+  struct step step = {0};
+  struct session *session;
+  const struct turn_frame frame = {"{\"op\":\"info\"}", NULL, 0};
+  int rc = enter(sessions, name, &session, err);
+  if (rc < 0) return rc;
+  rc = restore_quietly(sessions, session, err);
+  if (rc == 0) rc = brig__session_step(sessions, session, &frame, &step, err);
+  char *json = rc == 0 && step.reply != NULL ? json_dumps(step.reply, JSON_COMPACT) : NULL;
+  if (rc == 0 && json == NULL)
+    rc = brig__fail(err, BRIG_E_LOST, "session", "the session %s gives no answer", session->id);
+  if (rc == 0) *ret_json = json;
+  if (rc == 0) brig__step_free(&step);
+  brig__session_leave(sessions, session);
+  return rc;
+}

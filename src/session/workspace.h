@@ -1,0 +1,58 @@
+/* session/workspace.h - the directories of sessions and users, and what turns change in
+ * them. The content is the guests': nothing here follows a symbolic link or opens
+ * anything but directories.
+ */
+#ifndef BRIG_SESSION_WORKSPACE_H
+#define BRIG_SESSION_WORKSPACE_H
+
+#include <brig/error.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+/* The paths of a session's directory and of its user's, made (0700) if they are not
+ * there: fresh memory. BRIG_E_PERMISSION if something else is in their place. */
+int brig__workspace_open(const char *directory, const char *owner, const char *id,
+                         char **ret_workspace, char **ret_memory, struct brig_error *err);
+
+/* Remove a session's, with all that is in it. */
+void brig__workspace_remove(const char *directory, const char *owner, const char *id);
+
+#define WORKSPACE_LISTED 100
+
+/* A file that was told of, and when it last changed, so that it is not told of twice. */
+struct workspace_seen {
+  size_t count;
+  struct {
+    ino_t ino;
+    struct timespec changed;
+  } items[WORKSPACE_LISTED];
+};
+
+struct workspace_changes {
+  size_t count;
+  struct {
+    char *path;
+    uint64_t size;
+  } items[WORKSPACE_LISTED];
+  uint64_t more;  /* that many are not listed */
+  uint64_t bytes; /* of all files there are */
+  bool partial;   /* there is more than was looked at */
+};
+
+/* Where the kernel's clock of files is. */
+struct timespec brig__workspace_now(void);
+
+/* Files that were made or changed since then, and are not in `seen`, which becomes
+ * what it is for the next time. Ctime is what tells: guests cannot set it. */
+void brig__workspace_changes(const char *workspace, struct timespec since,
+                             struct workspace_seen *seen, struct workspace_changes *ret_changes);
+void brig__workspace_changes_free(struct workspace_changes *changes);
+
+/* A new file with these bytes, below the workspace: its name, or NULL. Never through
+ * what a guest has put there. */
+char *brig__workspace_write(const char *workspace, const char *name, const void *data, size_t size);
+
+#endif

@@ -1,0 +1,293 @@
+/* Sessions as programs use them: real processes, a real store. */
+#include <brig/brig.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "base/fd.h"
+#include "support/processes.h"
+
+static char directory[] = "/var/tmp/brig-session-XXXXXX";
+static struct brig_sandbox *sandbox;
+static struct brig_sessions *sessions;
+
+static struct brig_config *configure(const char *key, const char *value) {
+  struct brig_config *config = NULL;
+  struct brig_error err = {0};
+  const char *helper = getenv("BRIG_TEST_HELPER");
+  char path[128];
+  assert_int_equal(brig_config_defaults(&config, &err), 0);
+  assert_int_equal(brig_config_set(config, "wasi.allowed_paths", "", &err), 0);
+  snprintf(path, sizeof path, "%s/workspaces", directory);
+  assert_int_equal(brig_config_set(config, "session.workspaces_directory", path, &err), 0);
+  snprintf(path, sizeof path, "%s/sessions.db", directory);
+  assert_int_equal(brig_config_set(config, "session.store", path, &err), 0);
+  if (helper != NULL) assert_int_equal(brig_config_set(config, "sandbox.helper", helper, &err), 0);
+  if (key != NULL && brig_config_set(config, key, value, &err) < 0) fail_msg("%s", err.message);
+  return config;
+}
+
+static void open_sessions(const char *key, const char *value) {
+  struct brig_config *config = configure(key, value);
+  struct brig_error err = {0};
+  if (brig_sandbox_open(config, &sandbox, &err) < 0) fail_msg("%s", err.message);
+  if (brig_sessions_open(sandbox, config, &sessions, &err) < 0) fail_msg("%s", err.message);
+  brig_config_free(config);
+}
+
+static void close_sessions(void) {
+  pid_t pids[16];
+  brig_sessions_close(sessions);
+  brig_sandbox_close(sandbox);
+  assert_int_equal(find_below(getpid(), 1, pids, 16), 0);
+}
+
+static int setup(void **state) {
+  (void)state;
+  strcpy(directory + strlen(directory) - 6, "XXXXXX");
+  return mkdtemp(directory) == NULL;
+}
+
+static int teardown(void **state) {
+  (void)state;
+  brig__remove_tree(-1, directory);
+  return 0;
+}
+
+static struct brig_turn_result *take(const char *id, const char *code) {
+  struct brig_turn turn = BRIG_TURN_INIT;
+  struct brig_turn_result *result = NULL;
+  struct brig_error err = {0};
+  turn.session = id;
+  turn.code = code;
+  turn.limits.timeout_ms = 2000;
+  if (brig_session_run(sessions, &turn, &result, &err) < 0) fail_msg("%s", err.message);
+  return result;
+}
+
+/* Its value is this; NULL: it has none. */
+static void gives(const char *id, const char *code, const char *value) {
+  struct brig_turn_result *result = take(id, code);
+  if (!result->ended_well) fail_msg("%s %s", result->run->reason, result->run->stderr_data);
+  if (result->error_type != NULL) fail_msg("%s", result->traceback);
+  if (value == NULL)
+    assert_null(result->value);
+  else
+    assert_string_equal(result->value, value);
+  brig_turn_result_free(result);
+}
+
+static int undo(const char *id) {
+  struct brig_session_name name = {.id = id};
+  return brig_session_undo(sessions, &name, NULL);
+}
+
+static void turns_follow_each_other_and_can_be_undone(void **state) {
+  (void)state;
+  open_sessions("session.undo", "2");
+  gives("a", "x = 1", NULL);
+  gives("a", "x += 1\nx", "2");
+  gives("a", "x += 1\nx", "3");
+  assert_int_equal(undo("a"), 0);
+  gives("a", "x", "2");
+  assert_int_equal(undo("a"), 0);
+  assert_int_equal(undo("a"), 0);
+  gives("a", "x", "1");
+  assert_int_equal(undo("nobody"), BRIG_E_NOT_FOUND);
+  close_sessions();
+}
+
+static void what_goes_wrong_is_told_and_leaves_the_state(void **state) {
+  (void)state;
+  open_sessions(NULL, NULL);
+  gives("a", "x = 1", NULL);
+  struct brig_turn_result *result = take("a", "x = 2\n1 / 0");
+  assert_true(result->ended_well);
+  assert_string_equal(result->error_type, "ZeroDivisionError");
+  assert_non_null(strstr(result->traceback, "1 / 0"));
+  assert_string_equal(result->names[0], "x");
+  brig_turn_result_free(result);
+  gives("a", "x", "2"); /* what ran before an exception stays */
+  result = take("a", "x = 3\nwhile True: pass");
+  assert_false(result->ended_well);
+  assert_int_equal(result->run->outcome, BRIG_OUTCOME_TIMEOUT);
+  brig_turn_result_free(result);
+  result = take("a", "x = 4\nimport os\nos._exit(0)");
+  assert_false(result->ended_well);
+  brig_turn_result_free(result);
+  gives("a", "x", "2");
+  close_sessions();
+}
+
+static void a_session_comes_back_after_a_restart(void **state) {
+  (void)state;
+  open_sessions(NULL, NULL);
+  gives("a", "import math\nclass P:\n  def __init__(self, n): self.n = n\n"
+             "def f(n): return math.sqrt(n)\nx = [P(16)]\ny = x\ng = (n for n in 'a')", NULL);
+  close_sessions();
+  open_sessions(NULL, NULL);
+  struct brig_turn_result *result = take("a", "y is x, f(x[0].n)");
+  assert_true(result->restored && result->ended_well);
+  assert_string_equal(result->value, "(True, 4.0)");
+  assert_int_equal(result->lost_count, 1);
+  assert_string_equal(result->lost[0].name, "g");
+  assert_int_equal(result->turn, 2);
+  brig_turn_result_free(result);
+  close_sessions();
+}
+
+static void a_branch_goes_its_own_way(void **state) {
+  (void)state;
+  struct brig_session_name name = {.id = "a"};
+  struct brig_error err;
+  char *id = NULL;
+  open_sessions(NULL, NULL);
+  gives("a", "x = 1", NULL);
+  if (brig_session_branch(sessions, &name, NULL, &id, &err) < 0) fail_msg("%s", err.message);
+  gives(id, "x += 10\nx", "11");
+  gives("a", "x", "1");
+  assert_int_equal(brig_session_branch(sessions, &name, id, NULL, NULL), BRIG_E_INVALID);
+  close_sessions();
+  open_sessions(NULL, NULL);
+  gives(id, "x", "11");
+  free(id);
+  close_sessions();
+}
+
+static void files_are_told_once_and_removed_with_the_session(void **state) {
+  (void)state;
+  struct brig_session_name name = {.id = "a"};
+  open_sessions(NULL, NULL);
+  struct brig_turn_result *result =
+      take("a", "import os\nos.mkdir('d')\nopen('d/f', 'w').write('abc')");
+  assert_int_equal(result->file_count, 1);
+  assert_string_equal(result->files[0].path, "d/f");
+  assert_int_equal(result->files[0].size, 3);
+  brig_turn_result_free(result);
+  result = take("a", "open('/workspace/d/f').read()");
+  assert_int_equal(result->file_count, 0);
+  assert_string_equal(result->value, "'abc'");
+  brig_turn_result_free(result);
+  assert_int_equal(brig_session_drop(sessions, &name, NULL), 0);
+  assert_int_equal(brig_session_drop(sessions, &name, NULL), BRIG_E_NOT_FOUND);
+  gives("a", "import os\nos.listdir('.')", "[]");
+  close_sessions();
+}
+
+static void long_output_is_kept_in_a_file(void **state) {
+  (void)state;
+  open_sessions("wasi.stdout_limit_bytes", "1000");
+  struct brig_turn_result *result = take("a", "print('a' * 5000 + 'end')");
+  assert_true(result->run->stdout_size < 1200);
+  assert_non_null(strstr((char *)result->run->stdout_data, "end\n"));
+  assert_non_null(strstr((char *)result->run->stdout_data, "bytes are left out"));
+  assert_string_equal(result->output_file, "stdout-1.txt");
+  brig_turn_result_free(result);
+  gives("a", "len(open('stdout-1.txt').read())", "5004");
+  close_sessions();
+}
+
+static void another_user_finds_nothing(void **state) {
+  (void)state;
+  struct brig_session_name other = {.tenant = "t", .user = "u", .id = "a"};
+  char *json = NULL;
+  open_sessions(NULL, NULL);
+  gives("a", "secret = 1", NULL);
+  assert_int_equal(brig_session_show(sessions, &other, &json, NULL), BRIG_E_NOT_FOUND);
+  assert_int_equal(brig_session_drop(sessions, &other, NULL), BRIG_E_NOT_FOUND);
+  assert_int_equal(brig_session_save(sessions, &other, 1, NULL), BRIG_E_NOT_FOUND);
+  other.tenant = other.user = NULL;
+  assert_int_equal(brig_session_show(sessions, &other, &json, NULL), 0);
+  assert_non_null(strstr(json, "secret"));
+  free(json);
+  close_sessions();
+}
+
+static void hostile_ids_are_refused(void **state) {
+  (void)state;
+  static const char *const ids[] = {"", "..", ".x", "a/b", "a..b", "%2e\n", "a b", "\xc3\xa9"};
+  char long_id[130];
+  open_sessions(NULL, NULL);
+  memset(long_id, 'a', sizeof long_id);
+  long_id[129] = '\0';
+  for (size_t i = 0; i <= sizeof ids / sizeof *ids; i++) {
+    struct brig_turn turn = BRIG_TURN_INIT;
+    struct brig_turn_result *result;
+    turn.session = i < sizeof ids / sizeof *ids ? ids[i] : long_id;
+    turn.code = "1";
+    assert_int_equal(brig_session_run(sessions, &turn, &result, NULL), BRIG_E_INVALID);
+  }
+  close_sessions();
+}
+
+static void a_workspace_made_a_link_is_refused(void **state) {
+  (void)state;
+  char command[256];
+  struct brig_turn turn = BRIG_TURN_INIT;
+  struct brig_turn_result *result;
+  open_sessions(NULL, NULL);
+  gives("a", "1", "1");
+  snprintf(command, sizeof command, "cd %s/workspaces/*/ && rm -r a && ln -s /etc a", directory);
+  assert_int_equal(system(command), 0);
+  turn.session = "a";
+  turn.code = "1";
+  assert_int_equal(brig_session_run(sessions, &turn, &result, NULL), BRIG_E_PERMISSION);
+  close_sessions();
+}
+
+static void the_oldest_leaves_and_comes_back(void **state) {
+  (void)state;
+  open_sessions("session.max_live", "2");
+  gives("a", "x = 1", NULL);
+  gives("b", "x = 2", NULL);
+  gives("c", "x = 3", NULL);
+  pid_t pids[64];
+  usleep(200 * 1000);
+  assert_int_equal(find_below(getpid(), 3, pids, 64), 2);
+  gives("a", "x", "1");
+  gives("c", "x", "3");
+  gives("b", "x", "2");
+  close_sessions();
+}
+
+static void *count_up(void *unused) {
+  for (int i = 0; i < 10; i++) brig_turn_result_free(take("a", "x += 1"));
+  return unused;
+}
+
+static void turns_of_one_session_take_turns(void **state) {
+  (void)state;
+  pthread_t threads[4];
+  open_sessions(NULL, NULL);
+  gives("a", "x = 0", NULL);
+  for (int i = 0; i < 4; i++) pthread_create(&threads[i], NULL, count_up, NULL);
+  for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+  gives("a", "x", "40");
+  close_sessions();
+}
+
+#define ALONE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      ALONE(turns_follow_each_other_and_can_be_undone),
+      ALONE(what_goes_wrong_is_told_and_leaves_the_state),
+      ALONE(a_session_comes_back_after_a_restart),
+      ALONE(a_branch_goes_its_own_way),
+      ALONE(files_are_told_once_and_removed_with_the_session),
+      ALONE(long_output_is_kept_in_a_file),
+      ALONE(another_user_finds_nothing),
+      ALONE(hostile_ids_are_refused),
+      ALONE(a_workspace_made_a_link_is_refused),
+      ALONE(the_oldest_leaves_and_comes_back),
+      ALONE(turns_of_one_session_take_turns),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
