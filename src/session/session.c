@@ -255,6 +255,7 @@ int brig_session_undo(struct brig_sessions *sessions, const struct brig_session_
   } else {
     brig__session_pop(session);
     session->turns--;
+    session->saved_turns = UINT64_MAX; /* what is saved is another state */
   }
   brig__session_leave(sessions, session);
   return rc;

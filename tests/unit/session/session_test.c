@@ -143,6 +143,21 @@ static void a_session_comes_back_after_a_restart(void **state) {
   close_sessions();
 }
 
+static void what_an_undo_led_to_is_what_is_saved(void **state) {
+  struct brig_session_name name = {.id = "a"};
+  (void)state;
+  open_sessions(NULL, NULL);
+  gives("a", "x = 1", NULL);
+  gives("a", "x = 2", NULL);
+  assert_int_equal(brig_session_save(sessions, &name, 0, NULL), 0);
+  assert_int_equal(undo("a"), 0);
+  gives("a", "x += 10", NULL);
+  close_sessions();
+  open_sessions(NULL, NULL);
+  gives("a", "x", "11");
+  close_sessions();
+}
+
 static void a_branch_goes_its_own_way(void **state) {
   (void)state;
   struct brig_session_name name = {.id = "a"};
@@ -280,6 +295,7 @@ int main(void) {
       ALONE(turns_follow_each_other_and_can_be_undone),
       ALONE(what_goes_wrong_is_told_and_leaves_the_state),
       ALONE(a_session_comes_back_after_a_restart),
+      ALONE(what_an_undo_led_to_is_what_is_saved),
       ALONE(a_branch_goes_its_own_way),
       ALONE(files_are_told_once_and_removed_with_the_session),
       ALONE(long_output_is_kept_in_a_file),
