@@ -88,7 +88,8 @@ static int run_language(const struct language *language, int argc, char **argv) 
   struct option_row rows[16];
   size_t count = brig__cli_execution_row_count;
   char guest_help[80];
-  snprintf(guest_help, sizeof guest_help, "the interpreter, or NAME@VERSION (default %s)", language->guest);
+  snprintf(guest_help, sizeof guest_help, "the interpreter, or NAME@VERSION (default %s)",
+           language->guest);
   memcpy(rows, brig__cli_execution_rows, count * sizeof *rows);
   rows[count++] =
       (struct option_row){"", language->letter, "CODE", "a program as text", take_code, true};

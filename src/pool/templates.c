@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/thread.h"
 #include "engine/end.h"
 
 /* Keys that are only counted; the least recently seen are forgotten. */
@@ -238,17 +238,6 @@ static void *work(void *context) {
   return NULL;
 }
 
-/* The host's signals are not for this thread. */
-static int start_thread(struct templates *templates) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  int rc = pthread_create(&templates->thread, NULL, work, templates);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  templates->running = rc == 0;
-  return -rc;
-}
-
 int brig__templates_open(const struct pool_options *options, const struct template_policy *policy,
                          struct templates **ret_templates, struct brig_error *err) {
   struct templates *templates = calloc(1, sizeof *templates);
@@ -264,7 +253,9 @@ int brig__templates_open(const struct pool_options *options, const struct templa
   pthread_mutex_init(&templates->lock, NULL);
   pthread_cond_init(&templates->changed, NULL);
   templates->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  int rc = templates->stop < 0 ? -errno : start_thread(templates);
+  int rc = templates->stop < 0 ? -errno
+                               : brig__thread_start(&templates->thread, work, templates);
+  templates->running = rc == 0;
   if (rc == 0) {
     *ret_templates = templates;
     return 0;

@@ -15,14 +15,22 @@
 
 #define BRANCH_TIMEOUT_US 5000000
 
-int brig__turn_memfd(const struct turn_frame *frame, struct brig_error *err) {
+uint8_t *brig__turn_frame_bytes(const struct turn_frame *frame, size_t *ret_size) {
   uint32_t length = (uint32_t)strlen(frame->header);
   size_t size = sizeof length + length + frame->size;
-  CLEANUP_FREE uint8_t *all = malloc(size);
-  if (all == NULL) return brig__fail(err, BRIG_E_MEMORY, "session", "out of memory");
+  uint8_t *all = malloc(size);
+  if (all == NULL) return NULL;
   for (size_t i = 0; i < sizeof length; i++) all[i] = (uint8_t)(length >> 8 * i);
   memcpy(all + sizeof length, frame->header, length);
   if (frame->size > 0) memcpy(all + sizeof length + length, frame->data, frame->size);
+  *ret_size = size;
+  return all;
+}
+
+int brig__turn_memfd(const struct turn_frame *frame, struct brig_error *err) {
+  size_t size;
+  CLEANUP_FREE uint8_t *all = brig__turn_frame_bytes(frame, &size);
+  if (all == NULL) return brig__fail(err, BRIG_E_MEMORY, "session", "out of memory");
   int fd = brig__sealed_memfd("brig-turn", all, size);
   return fd < 0 ? brig__fail_errno(err, -fd, "session", "what the turn is given") : fd;
 }
@@ -40,8 +48,8 @@ static int find_fresh(const struct execution *execution, const struct pool_call 
   return *ret_process != NULL ? 0 : brig__fail(err, BRIG_E_LOST, "session", "its zygote has left");
 }
 
-static int go_on_from(struct execution *execution, struct zygote_process *process,
-                      const struct pool_call *call, enum call_state *ret_state,
+static int go_on_from(const struct execution *execution, struct zygote_process *process,
+                      const struct pool_call *call, enum call_state *ret_state, struct turn *turn,
                       struct pool_end *ret_end, struct brig_error *err) {
   unsigned long long has = process->memory_bytes, may = execution->limits.memory_bytes;
   *ret_state = CALL_ANSWERED;
@@ -50,20 +58,22 @@ static int go_on_from(struct execution *execution, struct zygote_process *proces
                       "the interpreter begins with %llu bytes of memory, above the limit of %llu "
                       "(wasi.memory_limit_bytes, --memory)",
                       has, may);
-  return brig__call_run(process, call, ret_state, ret_end, err);
+  int rc = brig__call_run(process, call, ret_state, ret_end, err);
+  if (rc < 0 || ret_end->state < 0) return rc;
+  turn->state = brig__zygote_process_state(process, ret_end->state);
+  return turn->state != NULL ? 0 : brig__fail(err, BRIG_E_MEMORY, "session", "out of memory");
 }
 
-static int call_state(struct execution *execution, struct turn *turn, struct pool_call *call,
-                      struct pool_end *ret_end, struct brig_error *err) {
+static int call_state(const struct execution *execution, struct turn *turn,
+                      const struct pool_call *call, struct pool_end *ret_end,
+                      struct brig_error *err) {
   enum call_state ignored;
-  int rc = go_on_from(execution, turn->from, call, &ignored, ret_end, err);
-  if (rc == 0 && ret_end->state >= 0)
-    turn->state = brig__zygote_process_state(turn->from, ret_end->state);
-  return rc;
+  return go_on_from(execution, turn->from, call, &ignored, turn, ret_end, err);
 }
 
-static int call_fresh(struct execution *execution, struct turn *turn, struct pool_call *call,
-                      struct pool_end *ret_end, struct brig_error *err) {
+static int call_fresh(const struct execution *execution, struct turn *turn,
+                      const struct pool_call *call, struct pool_end *ret_end,
+                      struct brig_error *err) {
   struct template_kind kind = brig__execution_kind(execution, call);
   struct zygote_process *process;
   struct brig_digest key;
@@ -72,9 +82,7 @@ static int call_fresh(struct execution *execution, struct turn *turn, struct poo
     return brig__fail(err, BRIG_E_MEMORY, "session", "out of memory");
   int rc = find_fresh(execution, call, &key, &process, err);
   if (rc < 0) return rc;
-  rc = go_on_from(execution, process, call, &state, ret_end, err);
-  if (rc == 0 && ret_end->state >= 0)
-    turn->state = brig__zygote_process_state(process, ret_end->state);
+  rc = go_on_from(execution, process, call, &state, turn, ret_end, err);
   brig__templates_done(execution->sandbox->templates, &key, process, state);
   return rc;
 }
@@ -91,9 +99,8 @@ static int take_turn(struct execution *execution, struct turn *turn, uint64_t as
   if (rc == 0)
     rc = turn->from != NULL ? call_state(execution, turn, &call, &end, err)
                             : call_fresh(execution, turn, &call, &end, err);
-  bool out_of_memory = sink.out_of_memory || (rc == 0 && end.state >= 0 && turn->state == NULL);
-  if (rc == 0 && out_of_memory)
-    rc = brig__fail(err, BRIG_E_MEMORY, "run", "out of memory for what the guest leaves");
+  if (rc == 0 && sink.out_of_memory)
+    rc = brig__fail(err, BRIG_E_MEMORY, "run", "out of memory for the guest's output");
   if (rc == 0) rc = brig__result_fill(turn->result, &call, &end, asked_us, err);
   turn->result->warm = 1;
   turn->result->code_cached = execution->code.cached;

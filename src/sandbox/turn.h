@@ -22,7 +22,9 @@ struct turn_frame {
 #define TURN_RUN(code) \
   (struct turn_frame) { "{\"op\":\"run\",\"count\":0}", (code), strlen(code) }
 
-/* The frame as a sealed memfd, or an error. */
+/* The frame as it travels, and is kept: fresh memory, or NULL. */
+uint8_t *brig__turn_frame_bytes(const struct turn_frame *frame, size_t *ret_size);
+/* The same as a sealed memfd, or an error. */
 int brig__turn_memfd(const struct turn_frame *frame, struct brig_error *err);
 
 struct turn {

@@ -9,14 +9,14 @@
   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" \
   "0123456789._-"
 
-bool brig__session_id_valid(const char *id) {
+static bool is_valid(const char *id) {
   size_t length = strlen(id);
   return length >= 1 && length <= STORE_ID_MAX && id[0] != '.' && strstr(id, "..") == NULL &&
          strspn(id, ID_CHARACTERS) == length;
 }
 
 int brig__session_id_check(const char *id, struct brig_error *err) {
-  if (id != NULL && brig__session_id_valid(id)) return 0;
+  if (id != NULL && is_valid(id)) return 0;
   return brig__fail(err, BRIG_E_INVALID, "session",
                     "a session's id has 1 to %d letters, digits, '.', '_' and '-', without \"..\", "
                     "and does not begin with '.'",

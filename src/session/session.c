@@ -1,11 +1,11 @@
 /* The calls of brig/session.h: each enters its session, and leaves it. */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/thread.h"
 #include "session/output.h"
 #include "session/session.h"
 
@@ -42,15 +42,10 @@ static int open_store(struct brig_sessions *sessions, struct brig_error *err) {
                 : brig__store_sqlite_open(path, &limits, STORE_BUSY_MS, &sessions->store, err);
 }
 
-/* The host's signals are not for this thread. */
 static int start_thread(struct brig_sessions *sessions, struct brig_error *err) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  int rc = pthread_create(&sessions->thread, NULL, tidy, sessions);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  int rc = brig__thread_start(&sessions->thread, tidy, sessions);
   sessions->running = rc == 0;
-  return rc == 0 ? 0 : brig__fail_errno(err, rc, "session", "a thread for sessions");
+  return rc == 0 ? 0 : brig__fail_errno(err, -rc, "session", "a thread for sessions");
 }
 
 int brig_sessions_open(struct brig_sandbox *sandbox, const struct brig_config *config,
@@ -145,45 +140,45 @@ static char *shorten_output(const struct brig_sessions *sessions, const struct s
 
 static int settle(struct brig_sessions *sessions, struct session *session, struct step *step,
                   struct brig_error *err) {
-  struct zygote_process *state = step->turn.state;
-  if (step->reply == NULL || state == NULL) return 0;
-  uint64_t bytes = brig__state_bytes(state, step->turn.result);
-  step->turn.state = NULL;
-  brig__session_push(sessions, session, state, bytes);
+  if (step->reply == NULL) return 0;
+  brig__step_adopt(sessions, session, step);
   session->turns++;
   return sessions->settings->session_save_interval_ms == 0
              ? brig__session_store(sessions, session, err)
              : 0;
 }
 
+/* Brig keeps more of the output than is given: see shorten_output(). */
+static void widen(uint64_t *limit, uint64_t bytes) {
+  if (*limit < bytes) *limit = bytes;
+}
+
 static int run_turn(struct brig_sessions *sessions, struct session *session,
                     const struct brig_turn *asked, json_t *lost, bool restored,
                     struct brig_turn_result **ret_result, struct brig_error *err) {
-  CLEANUP_FREE char *workspace = NULL, *memory = NULL;
   struct brig_turn wider = *asked;
   struct step step = {.asked = &wider};
   struct workspace_changes changes;
   char header[64];
-  if (wider.limits.stdout_bytes == 0 || wider.limits.stdout_bytes < sessions->settings->session_output_file_bytes)
-    wider.limits.stdout_bytes = sessions->settings->session_output_file_bytes;
-  if (wider.limits.stderr_bytes == 0 || wider.limits.stderr_bytes < sessions->settings->session_output_file_bytes)
-    wider.limits.stderr_bytes = sessions->settings->session_output_file_bytes;
+  widen(&wider.limits.stdout_bytes, sessions->settings->session_output_file_bytes);
+  widen(&wider.limits.stderr_bytes, sessions->settings->session_output_file_bytes);
   snprintf(header, sizeof header, "{\"op\":\"run\",\"count\":%llu}",
            (unsigned long long)session->turns + 1);
   const struct turn_frame frame = {header, asked->code, strlen(asked->code)};
-  int rc = brig__workspace_open(sessions->workspaces, session->owner, session->id, &workspace,
-                                &memory, err);
   struct timespec began = brig__workspace_now();
-  if (rc == 0) rc = brig__session_step(sessions, session, &frame, &step, err);
+  int rc = brig__session_step(sessions, session, &frame, &step, err);
   if (rc == BRIG_E_LOST) brig__session_end_states(session);
-  if (rc < 0) return rc;
+  if (rc < 0) {
+    brig__step_free(&step);
+    return rc;
+  }
   struct turn_outcome outcome = {.session = session,
                                  .step = &step,
                                  .restored = restored,
                                  .lost = lost,
                                  .changes = &changes};
-  outcome.output_file = shorten_output(sessions, session, asked, workspace, step.turn.result);
-  brig__workspace_changes(workspace, began, &session->seen, &changes);
+  outcome.output_file = shorten_output(sessions, session, asked, step.workspace, step.turn.result);
+  brig__workspace_changes(step.workspace, began, &session->seen, &changes);
   rc = settle(sessions, session, &step, err);
   if (rc == 0)
     rc = brig__turn_result_new(&outcome, ret_result, err);
@@ -337,7 +332,7 @@ int brig_session_show(struct brig_sessions *sessions, const struct brig_session_
   if (rc == 0 && json == NULL)
     rc = brig__fail(err, BRIG_E_LOST, "session", "the session %s gives no answer", session->id);
   if (rc == 0) *ret_json = json;
-  if (rc == 0) brig__step_free(&step);
+  brig__step_free(&step);
   brig__session_leave(sessions, session);
   return rc;
 }

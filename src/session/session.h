@@ -52,7 +52,6 @@ struct brig_sessions {
 };
 
 /* id.c */
-bool brig__session_id_valid(const char *id);
 int brig__session_id_check(const char *id, struct brig_error *err);
 /* One that cannot be guessed: fresh memory, or NULL. */
 char *brig__session_id_new(void);
@@ -82,9 +81,11 @@ void brig__sessions_make_room(struct brig_sessions *sessions);
 /* Save what turns have changed; end what is idle for too long; remove what is too old. */
 void brig__sessions_tidy(struct brig_sessions *sessions);
 
-/* steps.c, with the session's turn: what the driver is asked. */
+/* steps.c, with the session's turn: what the driver is asked. To be freed whatever came
+ * of it. */
 struct step {
   const struct brig_turn *asked; /* limits, input, output; NULL: none of these */
+  char *workspace, *memory;      /* the directories that it had */
   struct turn turn;
   struct brig_request request;
   json_t *reply; /* an object; NULL if there is none, or it is none */
@@ -94,6 +95,8 @@ struct step {
 int brig__session_step(struct brig_sessions *sessions, struct session *session,
                        const struct turn_frame *frame, struct step *step, struct brig_error *err);
 void brig__step_free(struct step *step);
+/* The state that it led to, which there must be, becomes the session's. */
+void brig__step_adopt(struct brig_sessions *sessions, struct session *session, struct step *step);
 /* Bring it back from the store if it has no process. What could not be kept is added
  * to `lost`, an array of {"name", "reason"}. */
 int brig__session_restore(struct brig_sessions *sessions, struct session *session,

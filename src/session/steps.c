@@ -37,14 +37,13 @@ static void parse_reply(struct step *step) {
                       &step->data_size);
 }
 
-static void set_request(struct step *step, const struct session *session, const char *workspace,
-                        const char *memory) {
+static void set_request(struct step *step, const struct session *session) {
   struct brig_request *request = &step->request;
   const struct brig_turn *asked = step->asked;
   *request = (struct brig_request)BRIG_REQUEST_INIT;
   request->guest = session->guest;
-  request->workspace = workspace;
-  request->memory = memory;
+  request->workspace = step->workspace;
+  request->memory = step->memory;
   request->tenant = asked == NULL ? NULL : asked->tenant;
   request->limits.timeout_ms = STORE_TIMEOUT_MS;
   request->limits.fuel = BRIG_UNLIMITED;
@@ -59,11 +58,10 @@ static void set_request(struct step *step, const struct session *session, const 
 
 int brig__session_step(struct brig_sessions *sessions, struct session *session,
                        const struct turn_frame *frame, struct step *step, struct brig_error *err) {
-  CLEANUP_FREE char *workspace = NULL, *memory = NULL;
-  int rc = brig__workspace_open(sessions->workspaces, session->owner, session->id, &workspace,
-                                &memory, err);
+  int rc = brig__workspace_open(sessions->workspaces, session->owner, session->id, &step->workspace,
+                                &step->memory, err);
   if (rc < 0) return rc;
-  set_request(step, session, workspace, memory);
+  set_request(step, session);
   step->turn = (struct turn){
       .request = &step->request,
       .from = session->state_count > 0 ? session->states[0] : NULL,
@@ -80,12 +78,14 @@ void brig__step_free(struct step *step) {
   json_decref(step->reply);
   step->reply = NULL;
   brig__turn_free(&step->turn);
+  free(step->workspace);
+  free(step->memory);
+  step->workspace = step->memory = NULL;
 }
 
-static struct zygote_process *take_state(struct step *step) {
-  struct zygote_process *state = step->turn.state;
-  step->turn.state = NULL;
-  return state;
+void brig__step_adopt(struct brig_sessions *sessions, struct session *session, struct step *step) {
+  uint64_t bytes = brig__state_bytes(step->turn.state, step->turn.result);
+  brig__session_push(sessions, session, STEAL_PTR(step->turn.state), bytes);
 }
 
 static int not_restored(const struct session *session, const struct brig_result *result,
@@ -108,13 +108,10 @@ static int restore(struct brig_sessions *sessions, struct session *session,
   json_array_extend(lost, before);
   json_decref(before);
   int rc = brig__session_step(sessions, session, &frame, &step, err);
-  if (rc < 0) return rc;
-  if (step.turn.state == NULL) {
-    rc = not_restored(session, step.turn.result, err);
-  } else {
+  if (rc == 0 && step.turn.state == NULL) rc = not_restored(session, step.turn.result, err);
+  if (rc == 0) {
     json_array_extend(lost, json_object_get(step.reply, "lost"));
-    uint64_t bytes = brig__state_bytes(step.turn.state, step.turn.result);
-    brig__session_push(sessions, session, take_state(&step), bytes);
+    brig__step_adopt(sessions, session, &step);
   }
   brig__step_free(&step);
   return rc;
@@ -139,14 +136,8 @@ int brig__session_restore(struct brig_sessions *sessions, struct session *sessio
 static uint8_t *with_losses(const struct step *step, size_t *ret_size) {
   const json_t *lost = json_object_get(step->reply, "lost");
   CLEANUP_FREE char *text = json_is_array(lost) ? json_dumps(lost, JSON_COMPACT) : strdup("[]");
-  uint32_t length = text == NULL ? 0 : (uint32_t)strlen(text);
-  uint8_t *all = text == NULL ? NULL : malloc(sizeof length + length + step->data_size);
-  if (all == NULL) return NULL;
-  for (size_t i = 0; i < sizeof length; i++) all[i] = (uint8_t)(length >> 8 * i);
-  memcpy(all + sizeof length, text, length);
-  memcpy(all + sizeof length + length, step->data, step->data_size);
-  *ret_size = sizeof length + length + step->data_size;
-  return all;
+  const struct turn_frame frame = {text, step->data, step->data_size};
+  return text == NULL ? NULL : brig__turn_frame_bytes(&frame, ret_size);
 }
 
 int brig__session_store(struct brig_sessions *sessions, struct session *session,
@@ -155,8 +146,7 @@ int brig__session_store(struct brig_sessions *sessions, struct session *session,
   const struct turn_frame frame = {"{\"op\":\"save\"}", NULL, 0};
   if (session->state_count == 0) return 0;
   int rc = brig__session_step(sessions, session, &frame, &step, err);
-  if (rc < 0) return rc;
-  if (step.reply == NULL || step.turn.state == NULL || json_object_get(step.reply, "error"))
+  if (rc == 0 && (step.reply == NULL || json_object_get(step.reply, "error") != NULL))
     rc = brig__fail(err, BRIG_E_LIMIT, "session", "the session %s could not be saved (%s)",
                     session->id,
                     step.turn.result->reason[0] != '\0' ? step.turn.result->reason : "no answer");

@@ -1,5 +1,4 @@
 /* Which sessions are in memory, whose turn it is with each, and who has to leave. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
@@ -27,7 +26,7 @@ static struct session *add(struct brig_sessions *sessions, const char *owner, co
   pthread_cond_init(&session->left, NULL);
   session->owner = strdup(owner);
   session->id = strdup(id);
-  session->states = calloc(sessions->settings->session_undo + 2, sizeof(struct zygote_process *));
+  session->states = calloc(sessions->settings->session_undo + 1, sizeof(struct zygote_process *));
   if (session->owner == NULL || session->id == NULL || session->states == NULL) {
     free_session(session);
     return NULL;
@@ -57,7 +56,6 @@ static int learn(struct brig_sessions *sessions, struct session *session, struct
   CLEANUP_FREE struct session_record *record = NULL;
   if (session->guest != NULL || session->state_count > 0) return 0;
   int rc = brig__store_get(sessions->store, session->owner, session->id, &record, err);
-  if (rc == BRIG_E_NOT_FOUND) return rc;
   if (rc < 0) return rc;
   session->guest = strdup(record->guest);
   session->created_us = record->created_us;

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "support/config.h"
 #include "support/modules.h"
 #include "support/processes.h"
 
@@ -23,10 +24,8 @@ static struct brig_sandbox *sandbox;
 static struct brig_config *configure(void) {
   struct brig_config *config = NULL;
   struct brig_error err;
-  const char *helper = getenv("BRIG_TEST_HELPER");
   assert_int_equal(brig_config_defaults(&config, &err), 0);
-  assert_int_equal(brig_config_set(config, "wasi.allowed_paths", "", &err), 0);
-  if (helper != NULL) assert_int_equal(brig_config_set(config, "sandbox.helper", helper, &err), 0);
+  configure_for_tests(config);
   return config;
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "sandbox/turn.h"
+#include "support/config.h"
 #include "support/processes.h"
 
 static struct brig_sandbox *sandbox;
@@ -20,10 +21,8 @@ static int setup(void **state) {
   (void)state;
   struct brig_config *config = NULL;
   struct brig_error err = {0};
-  const char *helper = getenv("BRIG_TEST_HELPER");
   assert_int_equal(brig_config_defaults(&config, &err), 0);
-  assert_int_equal(brig_config_set(config, "wasi.allowed_paths", "", &err), 0);
-  if (helper != NULL) assert_int_equal(brig_config_set(config, "sandbox.helper", helper, &err), 0);
+  configure_for_tests(config);
   if (brig_sandbox_open(config, &sandbox, &err) < 0) fail_msg("%s", err.message);
   brig_config_free(config);
   return 0;

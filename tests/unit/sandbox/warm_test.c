@@ -16,6 +16,7 @@
 #include <cmocka.h>
 #include "config/config.h"
 #include "guest/guest.h"
+#include "support/config.h"
 #include "support/modules.h"
 #include "support/processes.h"
 
@@ -47,9 +48,7 @@ static struct brig_sandbox *open_sandbox(const struct setting *settings) {
   struct brig_config *config = load(settings);
   struct brig_sandbox *sandbox = NULL;
   struct brig_error err = {0};
-  const char *helper = getenv("BRIG_TEST_HELPER");
-  assert_int_equal(brig_config_set(config, "wasi.allowed_paths", "", &err), 0);
-  if (helper != NULL) assert_int_equal(brig_config_set(config, "sandbox.helper", helper, &err), 0);
+  configure_for_tests(config);
   for (; settings->key != NULL; settings++)
     if (strcmp(settings->key, "named") != 0)
       assert_int_equal(brig_config_set(config, settings->key, settings->value, &err), 0);

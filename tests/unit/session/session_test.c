@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "base/fd.h"
+#include "support/config.h"
 #include "support/processes.h"
 
 static char directory[] = "/var/tmp/brig-session-XXXXXX";
@@ -21,15 +22,13 @@ static struct brig_sessions *sessions;
 static struct brig_config *configure(const char *key, const char *value) {
   struct brig_config *config = NULL;
   struct brig_error err = {0};
-  const char *helper = getenv("BRIG_TEST_HELPER");
   char path[128];
   assert_int_equal(brig_config_defaults(&config, &err), 0);
-  assert_int_equal(brig_config_set(config, "wasi.allowed_paths", "", &err), 0);
+  configure_for_tests(config);
   snprintf(path, sizeof path, "%s/workspaces", directory);
   assert_int_equal(brig_config_set(config, "session.workspaces_directory", path, &err), 0);
   snprintf(path, sizeof path, "%s/sessions.db", directory);
   assert_int_equal(brig_config_set(config, "session.store", path, &err), 0);
-  if (helper != NULL) assert_int_equal(brig_config_set(config, "sandbox.helper", helper, &err), 0);
   if (key != NULL && brig_config_set(config, key, value, &err) < 0) fail_msg("%s", err.message);
   return config;
 }
