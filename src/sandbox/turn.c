@@ -67,8 +67,11 @@ static int go_on_from(const struct execution *execution, struct zygote_process *
 static int call_state(const struct execution *execution, struct turn *turn,
                       const struct pool_call *call, struct pool_end *ret_end,
                       struct brig_error *err) {
-  enum call_state ignored;
-  return go_on_from(execution, turn->from, call, &ignored, turn, ret_end, err);
+  enum call_state state;
+  int rc = go_on_from(execution, turn->from, call, &state, turn, ret_end, err);
+  if (rc < 0 && state != CALL_ANSWERED)
+    return brig__fail(err, BRIG_E_LOST, "session", "the process of its state has died");
+  return rc;
 }
 
 static int call_fresh(const struct execution *execution, struct turn *turn,

@@ -1,6 +1,7 @@
 /* Turns and states, real ones: what src/session builds on. */
 #include <brig/brig.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -107,6 +108,22 @@ static void a_state_is_branched(void **unused) {
   brig__state_end(next);
 }
 
+static void a_state_whose_process_died_is_lost(void **unused) {
+  (void)unused;
+  struct zygote_process *state = well(NULL, "x = 1", "");
+  struct brig_request request = BRIG_REQUEST_INIT;
+  struct turn turn = {.request = &request, .from = state, .frame = TURN_RUN("x")};
+  pid_t pids[16];
+  request.guest = "python";
+  request.without_allowed_paths = 1;
+  size_t count = find_below(getpid(), 3, pids, 16);
+  assert_int_not_equal(count, 0);
+  while (count > 0) kill(pids[--count], SIGKILL);
+  usleep(100 * 1000);
+  assert_int_equal(brig__turn_run(sandbox, &turn, NULL), BRIG_E_LOST);
+  brig__state_end(state);
+}
+
 static double now(void) {
   struct timespec at;
   clock_gettime(CLOCK_MONOTONIC, &at);
@@ -142,6 +159,7 @@ int main(void) {
       cmocka_unit_test(a_turn_goes_on_from_the_state),
       cmocka_unit_test(no_bad_turn_hurts_the_state),
       cmocka_unit_test(a_state_is_branched),
+      cmocka_unit_test(a_state_whose_process_died_is_lost),
       cmocka_unit_test(many_turns_leave_nothing),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
