@@ -63,13 +63,15 @@ struct brig_turn {
   const char *tenant, *user;
   const char *session; /* NULL: a new one, with an id that cannot be guessed */
   const char *code;    /* UTF-8 */
-  const char *guest;   /* for a new session; NULL: "python" */
+  const char *guest;   /* of a new session; NULL: "python". Of one that is there it is
+                          NULL or the same, or it is BRIG_E_INVALID */
   const void *input;   /* the turn's standard input */
   size_t input_size;
   struct brig_limits limits;
   brig_output_fn on_output; /* NULL: none. Gets all, up to the limits */
   void *on_output_context;
   struct brig_cancel *cancel;
+  int once; /* 1, without `session`: it ends with this turn, and nothing is kept of it */
 };
 #define BRIG_TURN_INIT \
   { .size = sizeof(struct brig_turn), .limits = BRIG_LIMITS_INIT }

@@ -108,16 +108,22 @@ static int read_turn(const struct brig_turn *turn, struct brig_turn *ret_known,
   memcpy(ret_known, turn, turn->size);
   if (ret_known->code == NULL || ret_known->code[0] == '\0')
     return brig__fail(err, BRIG_E_INVALID, "session", "No code provided to execute");
+  if (ret_known->once && ret_known->session != NULL)
+    return brig__fail(err, BRIG_E_INVALID, "session",
+                      "a turn of a session that has a name cannot be its only one");
   return 0;
 }
 
-/* What is too long goes to a file, and its head and tail to the caller. */
+/* What is too long goes to a file, if there is a workspace that stays, and its head and
+ * tail to the caller. */
 static char *shorten(const char *workspace, const struct session *session, uint8_t **data,
                      size_t *size, uint64_t limit, const char *stream) {
   if (*size <= limit) return NULL;
   CLEANUP_FREE char *name =
       brig__format("%s-%llu.txt", stream, (unsigned long long)session->turns + 1);
-  char *kept = name == NULL ? NULL : brig__workspace_write(workspace, name, *data, *size);
+  char *kept = name == NULL || workspace == NULL
+                   ? NULL
+                   : brig__workspace_write(workspace, name, *data, *size);
   brig__output_shorten(data, size, (size_t)limit, kept == NULL ? "" : kept);
   return kept;
 }
@@ -141,8 +147,9 @@ static char *shorten_output(const struct brig_sessions *sessions, const struct s
 static int settle(struct brig_sessions *sessions, struct session *session, struct step *step,
                   struct brig_error *err) {
   if (step->reply == NULL) return 0;
-  brig__step_adopt(sessions, session, step);
   session->turns++;
+  if (step->asked->once) return 0; /* the state ends with the step */
+  brig__step_adopt(sessions, session, step);
   return sessions->settings->session_save_interval_ms == 0
              ? brig__session_store(sessions, session, err)
              : 0;
@@ -177,7 +184,8 @@ static int run_turn(struct brig_sessions *sessions, struct session *session,
                                  .restored = restored,
                                  .lost = lost,
                                  .changes = &changes};
-  outcome.output_file = shorten_output(sessions, session, asked, step.workspace, step.turn.result);
+  outcome.output_file = shorten_output(sessions, session, asked,
+                                       asked->once ? NULL : step.workspace, step.turn.result);
   brig__workspace_changes(step.workspace, began, &session->seen, &changes);
   rc = settle(sessions, session, &step, err);
   if (rc == 0)
@@ -189,16 +197,23 @@ static int run_turn(struct brig_sessions *sessions, struct session *session,
   return rc;
 }
 
+static int set_guest(struct session *session, const char *asked, struct brig_error *err) {
+  if (session->guest == NULL) {
+    session->guest = strdup(asked != NULL ? asked : "python");
+    return session->guest != NULL ? 0 : brig__store_no_memory(err);
+  }
+  if (asked == NULL || strcmp(asked, session->guest) == 0) return 0;
+  return brig__fail(err, BRIG_E_INVALID, "session", "the session %s is one of %s, not of %s",
+                    session->id, session->guest, asked);
+}
+
 static int run_entered(struct brig_sessions *sessions, struct session *session,
                        const struct brig_turn *asked, struct brig_turn_result **ret_result,
                        struct brig_error *err) {
   json_t *lost = json_array();
   bool restored = false;
-  if (session->guest == NULL)
-    session->guest = strdup(asked->guest != NULL ? asked->guest : "python");
-  int rc = lost == NULL || session->guest == NULL
-               ? brig__store_no_memory(err)
-               : brig__session_restore(sessions, session, &restored, lost, err);
+  int rc = lost == NULL ? brig__store_no_memory(err) : set_guest(session, asked->guest, err);
+  if (rc == 0) rc = brig__session_restore(sessions, session, &restored, lost, err);
   if (rc == 0) rc = run_turn(sessions, session, asked, lost, restored, ret_result, err);
   json_decref(lost);
   return rc;
@@ -218,6 +233,7 @@ int brig_session_run(struct brig_sessions *sessions, const struct brig_turn *tur
   if (rc == 0) rc = brig__session_enter(sessions, owner, id, true, &session, err);
   if (rc < 0) return rc;
   rc = run_entered(sessions, session, &asked, ret_result, err);
+  if (asked.once) brig__workspace_remove(sessions->workspaces, owner, id);
   brig__session_leave(sessions, session);
   brig__sessions_make_room(sessions);
   return rc;
