@@ -13,6 +13,7 @@ MAY = {
     "pool": "base wasi engine jail pool",
     "guest": "base guest",
     "session": "base config sandbox session",
+    "tool": "base config guest sandbox session tool",
     "sandbox": "base config limits guest pool sandbox engine/end.h engine/facts.h jail/walls.h",
     "cli": "base config guest cli",
 }

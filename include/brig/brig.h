@@ -11,6 +11,7 @@
 #include <brig/config.h>
 #include <brig/error.h>
 #include <brig/limits.h>
+#include <brig/python_executor.h>
 #include <brig/sandbox.h>
 #include <brig/session.h>
 #include <brig/version.h>
