@@ -82,13 +82,17 @@ static void go_on(struct template *template) {
 }
 
 static struct jail_worker plan(struct template *template) {
-  struct worker *worker = &template->worker;
-  brig__worker_mounts(worker, template->strings.mounts, &template->mounts);
-  struct jail_worker jail = brig__worker_plan_jail(
-      worker, &template->mounts, data_allowed(template, worker->task->limits.memory_bytes));
-  /* A session's later turns inherit the walls. */
-  if (worker->task->session) jail.cpu_seconds = template->start.timeout_us / 1000000 + 2;
-  return jail;
+  struct worker worker = template->worker;
+  struct wire_task task = *worker.task;
+  brig__worker_mounts(&worker, template->strings.mounts, &template->mounts);
+  /* A session's later turns inherit the walls, and may be allowed more than its first. */
+  if (task.session) {
+    task.limits = template->start.limits;
+    task.timeout_us = template->start.timeout_us;
+  }
+  worker.task = &task;
+  return brig__worker_plan_jail(&worker, &template->mounts,
+                                data_allowed(template, task.limits.memory_bytes));
 }
 
 static void check_task(struct template *template) {

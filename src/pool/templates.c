@@ -175,6 +175,7 @@ static int warm(struct templates *templates, struct zygote_process *process,
     return refuse(err, "its zygote died", "");
   process->memory_bytes = report.warmed.memory_bytes;
   process->resident_bytes = report.warmed.resident_bytes;
+  process->metered = template->task.settings.metered;
   return judge(&report, output, err);
 }
 

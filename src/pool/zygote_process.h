@@ -15,6 +15,7 @@ struct zygote_process {
   struct wire_hello hello;
   /* A template's: see struct wire_report. */
   uint64_t memory_bytes, resident_bytes;
+  bool metered; /* its code counts fuel */
 };
 
 /* Start the helper and wait for its greeting. One reference, the caller's. */

@@ -21,7 +21,7 @@ void brig__execution_close(struct execution *execution) {
 }
 
 int brig__execution_cancel_fd(const struct execution *execution) {
-  return execution->request.cancel == NULL ? -1 : execution->request.cancel->fd;
+  return brig__cancel_fd(execution->request.cancel);
 }
 
 /* Callers built with an older header know fewer fields. */

@@ -133,12 +133,15 @@ static bool wait_for_fate(const struct queue *queue, const struct waiter *waiter
 
 static int busy(struct brig_error *err, const struct queue *queue, bool waited) {
   const struct queue_policy *policy = &queue->policy;
+  unsigned long long working = policy->working;
+  if (waited)
+    return brig__fail(err, BRIG_E_BUSY, "queue",
+                      "busy: %llu %s and no turn came in %g s (pool.queue_timeout_secs); try again "
+                      "later",
+                      working, policy->at_work, (double)policy->timeout_ms / 1000);
   return brig__fail(err, BRIG_E_BUSY, "queue",
-                    waited ? "busy: %llu requests are at work (pool.max_workers) and no turn came "
-                             "in %g s (pool.queue_timeout_secs); try again later"
-                           : "busy: %llu requests are at work (pool.max_workers) and as many wait "
-                             "as may (pool.queue_length); try again later",
-                    (unsigned long long)policy->working, (double)policy->timeout_ms / 1000);
+                    "busy: %llu %s and as many wait as may (%s); try again later", working,
+                    policy->at_work, policy->waiting_key);
 }
 
 /* With the lock, which is let go of meanwhile. */

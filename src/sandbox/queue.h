@@ -1,4 +1,5 @@
-/* sandbox/queue.h - how many requests are at work at once, and who is next. Any thread.
+/* sandbox/queue.h - how many are at work at once, and who is next: of a sandbox's
+ * requests, and of a session's turns. Any thread.
  *
  * Beyond the cap requests wait: each tenant in a line of its own, first come first
  * served, and the lines take turns, so that one that asks for much does not keep out
@@ -17,6 +18,9 @@ struct queue_policy {
   uint64_t working;    /* requests at work at once */
   uint64_t waiting;    /* and those that wait, of all tenants */
   uint64_t timeout_ms; /* how long one waits */
+  /* For its errors, constant: such as "requests are at work (pool.max_workers)", and
+   * the key of `waiting`. That of `timeout_ms` is pool.queue_timeout_secs. */
+  const char *at_work, *waiting_key;
 };
 
 int brig__queue_open(const struct queue_policy *policy, struct queue **ret_queue,

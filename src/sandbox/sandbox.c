@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include "base/error.h"
 #include "base/fd.h"
+#include "sandbox/turn.h"
 
 int brig__strings_take(struct strings *strings, char *text) {
   char **items =
@@ -99,7 +100,9 @@ static int open_queue(struct brig_sandbox *sandbox, struct brig_error *err) {
   const struct brig_settings *settings = sandbox->settings;
   struct queue_policy policy = {.working = settings->pool_max_workers,
                                 .waiting = settings->pool_queue_length,
-                                .timeout_ms = settings->pool_queue_timeout_ms};
+                                .timeout_ms = settings->pool_queue_timeout_ms,
+                                .at_work = "requests are at work (pool.max_workers)",
+                                .waiting_key = "pool.queue_length"};
   return brig__queue_open(&policy, &sandbox->queue, err);
 }
 
@@ -182,6 +185,8 @@ void brig_cancel_trigger(struct brig_cancel *cancel) {
   eventfd_write(cancel->fd, 1);
   errno = saved;
 }
+
+int brig__cancel_fd(const struct brig_cancel *cancel) { return cancel == NULL ? -1 : cancel->fd; }
 
 void brig_cancel_free(struct brig_cancel *cancel) {
   if (cancel == NULL) return;

@@ -58,10 +58,19 @@ static int go_on_from(const struct execution *execution, struct zygote_process *
                       "the interpreter begins with %llu bytes of memory, above the limit of %llu "
                       "(wasi.memory_limit_bytes, --memory)",
                       has, may);
+  if (execution->limits.fuel != BRIG_UNLIMITED && !process->metered)
+    return brig__fail(err, BRIG_E_INVALID, "session",
+                      "this session's fuel is not counted, as its first turn had no limit on it: "
+                      "begin another one");
   int rc = brig__call_run(process, call, ret_state, ret_end, err);
   if (rc < 0 || ret_end->state < 0) return rc;
   turn->state = brig__zygote_process_state(process, ret_end->state);
   return turn->state != NULL ? 0 : brig__fail(err, BRIG_E_MEMORY, "session", "out of memory");
+}
+
+static int state_is_lost(struct brig_error *err) {
+  return brig__fail(err, BRIG_E_LOST, "session",
+                    "the session's process has died: its next turn begins with what was saved");
 }
 
 static int call_state(const struct execution *execution, struct turn *turn,
@@ -69,9 +78,7 @@ static int call_state(const struct execution *execution, struct turn *turn,
                       struct brig_error *err) {
   enum call_state state;
   int rc = go_on_from(execution, turn->from, call, &state, turn, ret_end, err);
-  if (rc < 0 && state != CALL_ANSWERED)
-    return brig__fail(err, BRIG_E_LOST, "session", "the process of its state has died");
-  return rc;
+  return state == CALL_ANSWERED ? rc : state_is_lost(err);
 }
 
 static int call_fresh(const struct execution *execution, struct turn *turn,
@@ -80,13 +87,17 @@ static int call_fresh(const struct execution *execution, struct turn *turn,
   struct template_kind kind = brig__execution_kind(execution, call);
   struct zygote_process *process;
   struct brig_digest key;
-  enum call_state state;
   if (brig__warm_key(&kind, &key) < 0)
     return brig__fail(err, BRIG_E_MEMORY, "session", "out of memory");
-  int rc = find_fresh(execution, call, &key, &process, err);
-  if (rc < 0) return rc;
-  rc = go_on_from(execution, process, call, &state, turn, ret_end, err);
-  brig__templates_done(execution->sandbox->templates, &key, process, state);
+  enum call_state state = CALL_NOT_SENT;
+  int rc = 0;
+  /* A zygote that had died unseen is replaced. */
+  for (int tries = 0; tries < 2 && state == CALL_NOT_SENT; tries++) {
+    rc = find_fresh(execution, call, &key, &process, err);
+    if (rc < 0) return rc;
+    rc = go_on_from(execution, process, call, &state, turn, ret_end, err);
+    brig__templates_done(execution->sandbox->templates, &key, process, state);
+  }
   return rc;
 }
 
@@ -129,6 +140,13 @@ int brig__turn_run(struct brig_sandbox *sandbox, struct turn *turn, struct brig_
   return rc;
 }
 
+int brig__turn_cancelled(struct turn *turn, struct brig_error *err) {
+  turn->result = brig__result_new();
+  if (turn->result == NULL) return brig__fail(err, BRIG_E_MEMORY, "run", "out of memory");
+  brig__result_cancelled(turn->result);
+  return 0;
+}
+
 void brig__turn_free(struct turn *turn) {
   brig_result_free(turn->result);
   brig__state_end(turn->state);
@@ -152,14 +170,16 @@ int brig__state_branch(struct zygote_process *state, struct zygote_process **ret
                            .cancel_fd = -1,
                            .output = no_output};
   struct pool_end end;
-  enum call_state ignored;
+  enum call_state answered;
   if (null < 0) return brig__fail_errno(err, errno, "session", "/dev/null");
   for (size_t i = WIRE_FD_STDIN; i < WIRE_FD_MOUNTS; i++) call.fds[i] = null;
   call.fd_count = brig__wire_fd_count(&call.task);
   call.fds[WIRE_FD_REPLY(&call.task)] = call.fds[WIRE_FD_STATE(&call.task)] = -1;
-  int rc = brig__call_run(state, &call, &ignored, &end, err);
+  int rc = brig__call_run(state, &call, &answered, &end, err);
+  if (answered != CALL_ANSWERED) return state_is_lost(err);
   if (rc < 0) return rc;
-  if (end.state < 0) return brig__fail(err, BRIG_E_LOST, "session", "its state could not be forked");
+  if (end.state < 0)
+    return brig__fail(err, BRIG_E_BUSY, "session", "the session's process could not be forked");
   *ret_state = brig__zygote_process_state(state, end.state);
   return *ret_state != NULL ? 0 : brig__fail(err, BRIG_E_MEMORY, "session", "out of memory");
 }

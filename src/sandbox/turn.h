@@ -45,6 +45,12 @@ struct turn {
 int brig__turn_run(struct brig_sandbox *sandbox, struct turn *turn, struct brig_error *err);
 void brig__turn_free(struct turn *turn);
 
+/* As brig__turn_run(), for one that was cancelled before its time came. */
+int brig__turn_cancelled(struct turn *turn, struct brig_error *err);
+
+/* Readable once it is triggered; -1 for NULL. */
+int brig__cancel_fd(const struct brig_cancel *cancel);
+
 /* A second state that is the same. */
 int brig__state_branch(struct zygote_process *state, struct zygote_process **ret_state,
                        struct brig_error *err);

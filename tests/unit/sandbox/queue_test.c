@@ -12,7 +12,7 @@
 #include "base/error.h"
 
 static struct queue *open_queue(uint64_t working, uint64_t waiting, uint64_t timeout_ms) {
-  struct queue_policy policy = {working, waiting, timeout_ms};
+  struct queue_policy policy = {working, waiting, timeout_ms, "are at work", "pool.queue_length"};
   struct queue *queue = NULL;
   assert_int_equal(brig__queue_open(&policy, &queue, NULL), 0);
   return queue;
