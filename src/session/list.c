@@ -49,14 +49,15 @@ static int add_live(struct brig_sessions *sessions, const char *owner, struct ro
   size_t saved = rows->count;
   int rc = 0;
   pthread_mutex_lock(&sessions->lock);
-  for (struct session *at = sessions->list; at != NULL && rc == 0; at = at->next) {
-    if (!at->live || strcmp(at->owner, owner) != 0) continue;
+  struct session *at;
+  TAILQ_FOREACH(at, &sessions->list, of_all) {
+    if (rc != 0 || !at->seen_as.live || strcmp(at->owner, owner) != 0) continue;
     struct row *row = find(rows, saved, at->id);
-    struct brig_session_info info = {.turns = at->turns,
+    struct brig_session_info info = {.turns = at->seen_as.turns,
                                      .created_us = at->created_us,
                                      .used_us = at->used_us,
                                      .live = 1,
-                                     .memory_bytes = at->bytes,
+                                     .memory_bytes = at->seen_as.bytes,
                                      .saved_bytes = row == NULL ? 0 : row->info.saved_bytes};
     if (row != NULL)
       row->info = info;

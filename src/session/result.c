@@ -14,8 +14,20 @@ struct owned {
   struct brig_lost *losses;
 };
 
+/* Callers' strings end at the first 0 byte; guests' may have some. */
+static const char *c_string(json_t *string) {
+  const char *at = json_string_value(string);
+  if (at == NULL || strlen(at) == json_string_length(string)) return at;
+  size_t length = json_string_length(string);
+  CLEANUP_FREE char *copy = malloc(length);
+  if (copy == NULL) return at;
+  for (size_t i = 0; i < length; i++) copy[i] = at[i] == '\0' ? '?' : at[i];
+  json_string_setn(string, copy, length);
+  return json_string_value(string);
+}
+
 static const char *text(const json_t *object, const char *key) {
-  return json_string_value(json_object_get(object, key));
+  return c_string(json_object_get(object, key));
 }
 
 static bool fill_names(struct owned *owned) {
@@ -24,7 +36,7 @@ static bool fill_names(struct owned *owned) {
   owned->names = calloc(count + 1, sizeof *owned->names);
   if (owned->names == NULL) return false;
   for (size_t i = 0; i < count; i++) {
-    const char *name = json_string_value(json_array_get(names, i));
+    const char *name = c_string(json_array_get(names, i));
     if (name != NULL) owned->names[kept++] = name;
   }
   owned->result.names = owned->names;
@@ -62,7 +74,7 @@ int brig__turn_result_new(const struct turn_outcome *outcome, struct brig_turn_r
                           struct brig_error *err) {
   struct step *step = outcome->step;
   struct owned *owned = calloc(1, sizeof *owned);
-  char *session = strdup(outcome->session->id);
+  char *session = strdup(outcome->session);
   if (owned == NULL || session == NULL) {
     free(owned);
     free(session);
@@ -76,7 +88,7 @@ int brig__turn_result_new(const struct turn_outcome *outcome, struct brig_turn_r
   owned->output_file = outcome->output_file;
   owned->result = (struct brig_turn_result){
       .session = session,
-      .turn = outcome->session->turns,
+      .turn = outcome->turns,
       .run = step->turn.result,
       .ended_well = step->reply != NULL,
       .value = text(step->reply, "value"),
@@ -84,7 +96,7 @@ int brig__turn_result_new(const struct turn_outcome *outcome, struct brig_turn_r
       .error_message = text(error, "message"),
       .traceback = text(error, "traceback"),
       .output_file = outcome->output_file,
-      .restored = outcome->restored,
+      .restored = outcome->lost != NULL,
   };
   step->turn.result = NULL;
   if (fill_names(owned) && fill_files(owned, outcome->changes) && fill_lost(owned)) {

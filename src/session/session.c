@@ -54,6 +54,7 @@ int brig_sessions_open(struct brig_sandbox *sandbox, const struct brig_config *c
   pthread_condattr_t monotonic;
   if (sessions == NULL) return brig__fail(err, BRIG_E_MEMORY, "session", "out of memory");
   sessions->sandbox = sandbox;
+  brig__sessions_table_init(sessions);
   pthread_mutex_init(&sessions->lock, NULL);
   pthread_condattr_init(&monotonic);
   pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -93,7 +94,7 @@ static int enter(struct brig_sessions *sessions, const struct brig_session_name 
   int rc = brig__session_id_check(name->id, err);
   if (rc < 0) return rc;
   if (owner == NULL) return brig__store_no_memory(err);
-  return brig__session_enter(sessions, owner, name->id, false, ret_session, err);
+  return brig__session_enter(sessions, owner, name->id, false, NULL, ret_session, err);
 }
 
 /* --- A turn --------------------------------------------------------------------- */
@@ -156,42 +157,45 @@ static int settle(struct brig_sessions *sessions, struct session *session, struc
 }
 
 /* Brig keeps more of the output than is given: see shorten_output(). */
-static void widen(uint64_t *limit, uint64_t bytes) {
+static void widen(uint64_t *limit, const struct brig_settings *settings) {
+  uint64_t bytes = settings->session_output_file_bytes;
+  if (bytes > settings->ceiling_output_limit_bytes) bytes = settings->ceiling_output_limit_bytes;
   if (*limit < bytes) *limit = bytes;
 }
 
 static int run_turn(struct brig_sessions *sessions, struct session *session,
-                    const struct brig_turn *asked, json_t *lost, bool restored,
-                    struct brig_turn_result **ret_result, struct brig_error *err) {
+                    const struct brig_turn *asked, struct brig_turn_result **ret_result,
+                    struct brig_error *err) {
   struct brig_turn wider = *asked;
   struct step step = {.asked = &wider};
   struct workspace_changes changes;
   char header[64];
-  widen(&wider.limits.stdout_bytes, sessions->settings->session_output_file_bytes);
-  widen(&wider.limits.stderr_bytes, sessions->settings->session_output_file_bytes);
+  widen(&wider.limits.stdout_bytes, sessions->settings);
+  widen(&wider.limits.stderr_bytes, sessions->settings);
   snprintf(header, sizeof header, "{\"op\":\"run\",\"count\":%llu}",
            (unsigned long long)session->turns + 1);
   const struct turn_frame frame = {header, asked->code, strlen(asked->code)};
   struct timespec began = brig__workspace_now();
   int rc = brig__session_step(sessions, session, &frame, &step, err);
-  if (rc == BRIG_E_LOST) brig__session_end_states(session);
   if (rc < 0) {
     brig__step_free(&step);
     return rc;
   }
-  struct turn_outcome outcome = {.session = session,
-                                 .step = &step,
-                                 .restored = restored,
-                                 .lost = lost,
-                                 .changes = &changes};
+  struct turn_outcome outcome = {.session = session->id, .step = &step, .changes = &changes};
   outcome.output_file = shorten_output(sessions, session, asked,
                                        asked->once ? NULL : step.workspace, step.turn.result);
   brig__workspace_changes(step.workspace, began, &session->seen, &changes);
   rc = settle(sessions, session, &step, err);
+  outcome.turns = session->turns;
+  outcome.lost = session->lost;
   if (rc == 0)
     rc = brig__turn_result_new(&outcome, ret_result, err);
   else
     free(outcome.output_file);
+  if (rc == 0) {
+    json_decref(session->lost);
+    session->lost = NULL;
+  }
   brig__workspace_changes_free(&changes);
   brig__step_free(&step);
   return rc;
@@ -207,15 +211,30 @@ static int set_guest(struct session *session, const char *asked, struct brig_err
                     session->id, session->guest, asked);
 }
 
+static void allow(struct session *session, const struct brig_limits *limits) {
+  if (limits->memory_bytes > session->allowed.memory_bytes)
+    session->allowed.memory_bytes = limits->memory_bytes;
+  if (limits->fuel != 0 && limits->fuel != BRIG_UNLIMITED) session->allowed.metered = true;
+}
+
 static int run_entered(struct brig_sessions *sessions, struct session *session,
                        const struct brig_turn *asked, struct brig_turn_result **ret_result,
                        struct brig_error *err) {
-  json_t *lost = json_array();
-  bool restored = false;
-  int rc = lost == NULL ? brig__store_no_memory(err) : set_guest(session, asked->guest, err);
-  if (rc == 0) rc = brig__session_restore(sessions, session, &restored, lost, err);
-  if (rc == 0) rc = run_turn(sessions, session, asked, lost, restored, ret_result, err);
-  json_decref(lost);
+  int rc = set_guest(session, asked->guest, err);
+  allow(session, &asked->limits);
+  if (rc == 0) rc = brig__session_restore(sessions, session, err);
+  return rc < 0 ? rc : run_turn(sessions, session, asked, ret_result, err);
+}
+
+/* While it waited for the session. */
+static int cancelled(const char *id, struct brig_turn_result **ret_result,
+                     struct brig_error *err) {
+  struct step step = {0};
+  struct workspace_changes none = {0};
+  const struct turn_outcome outcome = {.session = id, .step = &step, .changes = &none};
+  int rc = brig__turn_cancelled(&step.turn, err);
+  if (rc == 0) rc = brig__turn_result_new(&outcome, ret_result, err);
+  brig__step_free(&step);
   return rc;
 }
 
@@ -230,24 +249,21 @@ int brig_session_run(struct brig_sessions *sessions, const struct brig_turn *tur
   const char *id = asked.session == NULL ? fresh : asked.session;
   if (owner == NULL || id == NULL) return brig__store_no_memory(err);
   rc = brig__session_id_check(id, err);
-  if (rc == 0) rc = brig__session_enter(sessions, owner, id, true, &session, err);
+  if (rc == 0) rc = brig__session_enter(sessions, owner, id, true, asked.cancel, &session, err);
+  if (rc == BRIG__CANCELLED) return cancelled(id, ret_result, err);
   if (rc < 0) return rc;
   rc = run_entered(sessions, session, &asked, ret_result, err);
   if (asked.once) brig__workspace_remove(sessions->workspaces, owner, id);
   brig__session_leave(sessions, session);
-  brig__sessions_make_room(sessions);
+  brig__sessions_make_room(sessions, owner);
   return rc;
 }
 
 /* --- The others ------------------------------------------------------------------ */
 
-static int restore_quietly(struct brig_sessions *sessions, struct session *session,
-                           struct brig_error *err) {
-  json_t *lost = json_array();
-  bool restored;
-  int rc = lost == NULL ? brig__store_no_memory(err)
-                        : brig__session_restore(sessions, session, &restored, lost, err);
-  json_decref(lost);
+static int make_live(struct brig_sessions *sessions, struct session *session,
+                     struct brig_error *err) {
+  int rc = brig__session_restore(sessions, session, err);
   if (rc == 0 && session->state_count == 0)
     rc = brig__fail(err, BRIG_E_NOT_FOUND, "session", "the session %s has no state yet",
                     session->id);
@@ -276,17 +292,16 @@ static int branch_to(struct brig_sessions *sessions, struct session *from, const
                      struct brig_error *err) {
   struct session *to;
   struct zygote_process *state;
-  int rc = brig__session_enter(sessions, from->owner, id, true, &to, err);
+  int rc = brig__session_enter_new(sessions, from->owner, id, &to, err);
   if (rc < 0) return rc;
-  if (to->known || to->state_count > 0)
-    rc = brig__fail(err, BRIG_E_INVALID, "session", "there is a session %s already", id);
-  if (rc == 0) rc = brig__state_branch(from->states[0], &state, err);
+  to->guest = strdup(from->guest);
+  rc = to->guest == NULL ? brig__store_no_memory(err)
+                         : brig__state_branch(from->states[0], &state, err);
+  if (rc == BRIG_E_LOST) brig__session_forget(sessions, from);
   if (rc == 0) {
-    to->guest = strdup(from->guest);
     to->turns = from->turns;
-    brig__session_push(sessions, to, state, from->bytes);
     to->saved_turns = UINT64_MAX; /* it is not saved under this name */
-    if (to->guest == NULL) rc = brig__store_no_memory(err);
+    brig__session_push(sessions, to, state, from->bytes);
   }
   brig__session_leave(sessions, to);
   return rc;
@@ -302,11 +317,12 @@ int brig_session_branch(struct brig_sessions *sessions, const struct brig_sessio
     rc = brig__fail(err, BRIG_E_INVALID, "session", "there is a session %s already", id);
   if (rc == 0) rc = enter(sessions, name, &session, err);
   if (rc < 0) return rc;
-  rc = restore_quietly(sessions, session, err);
+  rc = make_live(sessions, session, err);
   if (rc == 0) rc = branch_to(sessions, session, id, err);
+  CLEANUP_FREE char *owner = strdup(session->owner);
   brig__session_leave(sessions, session);
   if (rc == 0 && ret_id != NULL) *ret_id = STEAL_PTR(id);
-  brig__sessions_make_room(sessions);
+  if (owner != NULL) brig__sessions_make_room(sessions, owner);
   return rc;
 }
 
@@ -326,11 +342,10 @@ int brig_session_drop(struct brig_sessions *sessions, const struct brig_session_
   struct session *session;
   int rc = enter(sessions, name, &session, err);
   if (rc < 0) return rc;
-  brig__session_end_states(session);
   rc = brig__store_remove(sessions->store, session->owner, session->id, err);
   if (rc == 0 && !sessions->settings->session_keep_workspaces)
     brig__workspace_remove(sessions->workspaces, session->owner, session->id);
-  brig__session_forget(session);
+  brig__session_forget(sessions, session);
   brig__session_leave(sessions, session);
   return rc;
 }
@@ -342,7 +357,7 @@ int brig_session_show(struct brig_sessions *sessions, const struct brig_session_
   const struct turn_frame frame = {"{\"op\":\"info\"}", NULL, 0};
   int rc = enter(sessions, name, &session, err);
   if (rc < 0) return rc;
-  rc = restore_quietly(sessions, session, err);
+  rc = make_live(sessions, session, err);
   if (rc == 0) rc = brig__session_step(sessions, session, &frame, &step, err);
   char *json = rc == 0 && step.reply != NULL ? json_dumps(step.reply, JSON_COMPACT) : NULL;
   if (rc == 0 && json == NULL)

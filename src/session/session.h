@@ -1,9 +1,9 @@
 /* session/session.h - what the files of session/ share: the sessions that are in
  * memory, and who may touch them.
  *
- * A session is in the list while it has a process or somebody uses it; the store has
- * the others. Who wants to do anything with one enters it, which waits for its turn;
- * until it is left, all of the session but what `lock` guards is that caller's.
+ * A session is in memory while it has a process or somebody uses it; the store has the
+ * others. Who wants to do anything with one enters it, which waits for its turn; until
+ * it is left, all of the session but what `lock` guards is that caller's.
  */
 #ifndef BRIG_SESSION_SESSION_H
 #define BRIG_SESSION_SESSION_H
@@ -12,27 +12,46 @@
 #include <jansson.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <sys/queue.h>
 #include <time.h>
 #include "config/config.h"
+#include "sandbox/queue.h"
 #include "sandbox/turn.h"
 #include "session/store.h"
 #include "session/workspace.h"
 
+TAILQ_HEAD(session_list, session); /* the one used last first */
+
+struct session_owner {
+  const char *name;
+  struct session_list sessions;
+  uint64_t live;
+};
+
 struct session {
   /* Constant. */
-  char *owner, *id;
+  struct session_owner *of;
+  const char *owner; /* its name */
+  char *id;
+  struct queue *turns_of; /* whose turn it is */
   /* With the lock of struct brig_sessions. */
-  struct session *next;
-  pthread_cond_t left;
-  uint64_t tickets, serving; /* the next to be given; the one that may be in */
-  unsigned users;            /* who wait or are in */
-  uint64_t used_us;          /* CLOCK_REALTIME */
-  uint64_t bytes;            /* of its processes */
-  bool live;
+  TAILQ_ENTRY(session) of_all, of_owner;
+  unsigned users;   /* who wait or are in */
+  uint64_t used_us; /* CLOCK_REALTIME */
+  struct {          /* as it was left last: what others may know of it */
+    bool live;
+    uint64_t turns, bytes;
+  } seen_as;
   /* With its turn. */
-  char *guest;                    /* "python"; NULL: not known yet */
+  char *guest;                    /* "python"; NULL: not known yet. Constant while live */
   struct zygote_process **states; /* the current one first, then those before it */
   size_t state_count;
+  uint64_t bytes; /* of the current one */
+  struct {        /* what saving and coming back may use: as the turns were allowed */
+    uint64_t memory_bytes;
+    bool metered;
+  } allowed;
+  json_t *lost;   /* as it came back from the store, to be told by its next turn; or NULL */
   uint64_t created_us, turns, saved_turns; /* saved_turns: as many had the saved state */
   bool known;                              /* it is in the store */
   struct workspace_seen seen;              /* files that the last turn was told of */
@@ -48,7 +67,9 @@ struct brig_sessions {
   pthread_cond_t wake; /* of the thread */
   pthread_t thread;
   bool running, closing;
-  struct session *list;
+  struct session_list list;
+  void *owners;   /* of tsearch(3): those that have sessions here */
+  uint64_t bytes; /* of all live sessions */
 };
 
 /* id.c */
@@ -58,11 +79,17 @@ char *brig__session_id_new(void);
 /* Tenant and user as one text, distinct for distinct pairs: fresh memory, or NULL. */
 char *brig__session_owner(const char *tenant, const char *user);
 
+void brig__sessions_table_init(struct brig_sessions *sessions);
 /* table.c: take the session's turn, waiting in order; made if `make`, else
  * BRIG_E_NOT_FOUND where it is neither in memory nor in the store. BRIG_E_BUSY.
- * BRIG__CANCELLED once `cancel` is triggered. */
+ * BRIG__CANCELLED once `cancel`, which may be NULL, is triggered. */
 int brig__session_enter(struct brig_sessions *sessions, const char *owner, const char *id,
-                        bool make, struct session **ret_session, struct brig_error *err);
+                        bool make, const struct brig_cancel *cancel, struct session **ret_session,
+                        struct brig_error *err);
+/* The same for one that must not be there, BRIG_E_INVALID if it is: never waits, so that
+ * it may be called within another's turn. */
+int brig__session_enter_new(struct brig_sessions *sessions, const char *owner, const char *id,
+                            struct session **ret_session, struct brig_error *err);
 void brig__session_leave(struct brig_sessions *sessions, struct session *session);
 /* While entered: the states, from the current one on, are these no more. */
 void brig__session_end_states(struct session *session);
@@ -71,13 +98,13 @@ void brig__session_push(struct brig_sessions *sessions, struct session *session,
                         struct zygote_process *state, uint64_t bytes);
 /* While entered: back to the state before, which there must be. */
 void brig__session_pop(struct session *session);
-/* While entered: as if it had never been. */
-void brig__session_forget(struct session *session);
+/* While entered: no states, and nothing known but what the store has. */
+void brig__session_forget(struct brig_sessions *sessions, struct session *session);
 /* Save what is not saved, and end all of them; nobody is in. */
 void brig__sessions_end_all(struct brig_sessions *sessions);
 /* With nobody entered by the caller: save and end the sessions idle longest until the
- * limits hold. */
-void brig__sessions_make_room(struct brig_sessions *sessions);
+ * limits hold, on an owner's sessions and on all. */
+void brig__sessions_make_room(struct brig_sessions *sessions, const char *owner);
 /* Save what turns have changed; end what is idle for too long; remove what is too old. */
 void brig__sessions_tidy(struct brig_sessions *sessions);
 
@@ -97,20 +124,20 @@ int brig__session_step(struct brig_sessions *sessions, struct session *session,
 void brig__step_free(struct step *step);
 /* The state that it led to, which there must be, becomes the session's. */
 void brig__step_adopt(struct brig_sessions *sessions, struct session *session, struct step *step);
-/* Bring it back from the store if it has no process. What could not be kept is added
- * to `lost`, an array of {"name", "reason"}. */
+/* Bring it back from the store if it has no process. What could not be kept is in
+ * session->lost then, an array of {"name", "reason"}. */
 int brig__session_restore(struct brig_sessions *sessions, struct session *session,
-                          bool *ret_restored, json_t *lost, struct brig_error *err);
+                          struct brig_error *err);
 /* Put it into the store. */
 int brig__session_store(struct brig_sessions *sessions, struct session *session,
                         struct brig_error *err);
 
 /* result.c: the public result of a turn, from the step and what the workspace shows. */
 struct turn_outcome {
-  struct session *session;
+  const char *session;
+  uint64_t turns;
   struct step *step;
-  bool restored;
-  json_t *lost;
+  json_t *lost; /* NULL: it was there */
   struct workspace_changes *changes;
   char *output_file; /* taken */
 };

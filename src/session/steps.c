@@ -10,9 +10,6 @@
 /* For what a driver says beside the data of a saved state. */
 #define REPLY_MAX ((size_t)4 << 20)
 
-/* How long saving and coming back may take: not the turns' own time. */
-#define STORE_TIMEOUT_MS 60000
-
 /* A length in 4 bytes, so much JSON, which must be of this type, and data to the end.
  * NULL if it is not that. */
 static json_t *parse(const void *bytes, size_t size, json_type type, const void **ret_data,
@@ -22,7 +19,7 @@ static json_t *parse(const void *bytes, size_t size, json_type type, const void 
   if (at == NULL || size < sizeof length) return NULL;
   for (size_t i = 0; i < sizeof length; i++) length |= (uint32_t)(uint8_t)at[i] << 8 * i;
   if (length > size - sizeof length) return NULL;
-  json_t *json = json_loadb(at + sizeof length, length, 0, NULL);
+  json_t *json = json_loadb(at + sizeof length, length, JSON_ALLOW_NUL, NULL);
   if (json == NULL || json_typeof(json) != type) {
     json_decref(json);
     return NULL;
@@ -37,7 +34,26 @@ static void parse_reply(struct step *step) {
                       &step->data_size);
 }
 
-static void set_request(struct step *step, const struct session *session) {
+static uint64_t at_most(uint64_t value, uint64_t ceiling) {
+  return value < ceiling ? value : ceiling;
+}
+
+/* Of saving, coming back and telling: not the turns' own. Fuel is counted so that later
+ * turns can be held to theirs. */
+static struct brig_limits own_limits(const struct brig_settings *settings,
+                                     const struct session *session) {
+  struct brig_limits limits = BRIG_LIMITS_INIT;
+  bool metered = session->allowed.metered || settings->wasi_interpreter_max_fuel != 0;
+  limits.timeout_ms =
+      at_most(settings->session_save_timeout_ms, settings->ceiling_execution_timeout_ms);
+  limits.memory_bytes = session->allowed.memory_bytes;
+  limits.fuel = metered ? INT64_MAX : BRIG_UNLIMITED;
+  if (settings->ceiling_max_fuel != 0) limits.fuel = settings->ceiling_max_fuel;
+  return limits;
+}
+
+static void set_request(const struct brig_settings *settings, struct step *step,
+                        const struct session *session) {
   struct brig_request *request = &step->request;
   const struct brig_turn *asked = step->asked;
   *request = (struct brig_request)BRIG_REQUEST_INIT;
@@ -45,8 +61,7 @@ static void set_request(struct step *step, const struct session *session) {
   request->workspace = step->workspace;
   request->memory = step->memory;
   request->tenant = asked == NULL ? NULL : asked->tenant;
-  request->limits.timeout_ms = STORE_TIMEOUT_MS;
-  request->limits.fuel = BRIG_UNLIMITED;
+  request->limits = own_limits(settings, session);
   if (asked == NULL) return;
   request->limits = asked->limits;
   request->input = asked->input;
@@ -61,7 +76,7 @@ int brig__session_step(struct brig_sessions *sessions, struct session *session,
   int rc = brig__workspace_open(sessions->workspaces, session->owner, session->id, &step->workspace,
                                 &step->memory, err);
   if (rc < 0) return rc;
-  set_request(step, session);
+  set_request(sessions->settings, step, session);
   step->turn = (struct turn){
       .request = &step->request,
       .from = session->state_count > 0 ? session->states[0] : NULL,
@@ -69,6 +84,7 @@ int brig__session_step(struct brig_sessions *sessions, struct session *session,
       .reply_max = REPLY_MAX + sessions->settings->session_max_state_bytes,
   };
   rc = brig__turn_run(sessions->sandbox, &step->turn, err);
+  if (rc == BRIG_E_LOST && session->state_count > 0) brig__session_forget(sessions, session);
   if (rc == 0 && step->turn.result->outcome == BRIG_OUTCOME_EXITED && step->turn.state != NULL)
     parse_reply(step);
   return rc;
@@ -96,7 +112,7 @@ static int not_restored(const struct session *session, const struct brig_result 
 }
 
 static int restore(struct brig_sessions *sessions, struct session *session,
-                   const struct session_record *record, json_t *lost, struct brig_error *err) {
+                   const struct session_record *record, struct brig_error *err) {
   struct step step = {0};
   struct turn_frame frame = {"{\"op\":\"restore\"}", NULL, 0};
   json_t *before =
@@ -105,29 +121,28 @@ static int restore(struct brig_sessions *sessions, struct session *session,
     return brig__fail(err, BRIG_E_INTEGRITY, "session",
                       "what is saved of the session %s is damaged: drop it to begin anew",
                       session->id);
-  json_array_extend(lost, before);
-  json_decref(before);
   int rc = brig__session_step(sessions, session, &frame, &step, err);
-  if (rc == 0 && step.turn.state == NULL) rc = not_restored(session, step.turn.result, err);
+  if (rc == 0 && step.reply == NULL) rc = not_restored(session, step.turn.result, err);
   if (rc == 0) {
-    json_array_extend(lost, json_object_get(step.reply, "lost"));
+    json_array_extend(before, json_object_get(step.reply, "lost"));
+    json_decref(session->lost);
+    session->lost = json_incref(before);
     brig__step_adopt(sessions, session, &step);
   }
+  json_decref(before);
   brig__step_free(&step);
   return rc;
 }
 
 int brig__session_restore(struct brig_sessions *sessions, struct session *session,
-                          bool *ret_restored, json_t *lost, struct brig_error *err) {
+                          struct brig_error *err) {
   CLEANUP_FREE struct session_record *record = NULL;
-  *ret_restored = false;
   if (session->state_count > 0 || !session->known) return 0;
   int rc = brig__store_get(sessions->store, session->owner, session->id, &record, err);
   if (rc < 0) return rc == BRIG_E_NOT_FOUND ? 0 : rc;
   if (!record->has_state) return 0;
-  rc = restore(sessions, session, record, lost, err);
+  rc = restore(sessions, session, record, err);
   if (rc == 0) session->turns = session->saved_turns = record->turns;
-  *ret_restored = rc == 0;
   return rc;
 }
 

@@ -1,57 +1,155 @@
 /* Which sessions are in memory, whose turn it is with each, and who has to leave. */
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
 #include "base/fd.h"
 #include "session/session.h"
 
+void brig__sessions_table_init(struct brig_sessions *sessions) { TAILQ_INIT(&sessions->list); }
+
+static int by_name(const void *a, const void *b) {
+  const struct session_owner *left = a, *right = b;
+  return strcmp(left->name, right->name);
+}
+
+/* Found, or made if `make`. */
+static struct session_owner *get_owner(struct brig_sessions *sessions, const char *name,
+                                       bool make) {
+  const struct session_owner key = {.name = name};
+  struct session_owner **found = tfind(&key, &sessions->owners, by_name);
+  if (found != NULL || !make) return found == NULL ? NULL : *found;
+  size_t size = strlen(name) + 1;
+  struct session_owner *owner = calloc(1, sizeof *owner + size);
+  if (owner == NULL) return NULL;
+  owner->name = memcpy(owner + 1, name, size);
+  TAILQ_INIT(&owner->sessions);
+  if (tsearch(owner, &sessions->owners, by_name) != NULL) return owner;
+  free(owner);
+  return NULL;
+}
+
+static void remove_unused_owner(struct brig_sessions *sessions, struct session_owner *owner) {
+  if (!TAILQ_EMPTY(&owner->sessions)) return;
+  tdelete(owner, &sessions->owners, by_name);
+  free(owner);
+}
+
 static struct session *find(struct brig_sessions *sessions, const char *owner, const char *id) {
-  for (struct session *at = sessions->list; at != NULL; at = at->next)
-    if (strcmp(at->id, id) == 0 && strcmp(at->owner, owner) == 0) return at;
+  struct session_owner *of = get_owner(sessions, owner, false);
+  struct session *at;
+  if (of == NULL) return NULL;
+  TAILQ_FOREACH(at, &of->sessions, of_owner)
+    if (strcmp(at->id, id) == 0) return at;
   return NULL;
 }
 
 static void free_session(struct session *session) {
-  pthread_cond_destroy(&session->left);
+  brig__queue_close(session->turns_of);
+  json_decref(session->lost);
   free(session->states);
   free(session->guest);
-  free(session->owner);
   free(session->id);
   free(session);
 }
 
-static struct session *add(struct brig_sessions *sessions, const char *owner, const char *id) {
+static struct session *new_session(const struct brig_settings *settings, const char *id) {
+  const struct queue_policy policy = {.working = 1,
+                                      .waiting = settings->session_queue_length,
+                                      .timeout_ms = settings->pool_queue_timeout_ms,
+                                      .at_work = "turn of this session is at work",
+                                      .waiting_key = "session.queue_length"};
   struct session *session = calloc(1, sizeof *session);
   if (session == NULL) return NULL;
-  pthread_cond_init(&session->left, NULL);
-  session->owner = strdup(owner);
   session->id = strdup(id);
-  session->states = calloc(sessions->settings->session_undo + 1, sizeof(struct zygote_process *));
-  if (session->owner == NULL || session->id == NULL || session->states == NULL) {
-    free_session(session);
-    return NULL;
-  }
+  session->states = calloc(settings->session_undo + 1, sizeof(struct zygote_process *));
   session->used_us = session->created_us = brig__real_us();
-  session->next = sessions->list;
-  return sessions->list = session;
+  if (session->id != NULL && session->states != NULL &&
+      brig__queue_open(&policy, &session->turns_of, NULL) == 0)
+    return session;
+  free_session(session);
+  return NULL;
+}
+
+/* With the lock. */
+static struct session *add(struct brig_sessions *sessions, const char *owner, const char *id) {
+  struct session_owner *of = get_owner(sessions, owner, true);
+  struct session *session = of == NULL ? NULL : new_session(sessions->settings, id);
+  if (session != NULL) {
+    session->of = of;
+    session->owner = of->name;
+    TAILQ_INSERT_HEAD(&of->sessions, session, of_owner);
+    TAILQ_INSERT_HEAD(&sessions->list, session, of_all);
+  } else if (of != NULL) {
+    remove_unused_owner(sessions, of);
+  }
+  return session;
 }
 
 /* With the lock: it is of no use any more. */
 static void remove_unused(struct brig_sessions *sessions, struct session *session) {
-  if (session->users > 0 || session->live) return;
-  struct session **at = &sessions->list;
-  while (*at != session) at = &(*at)->next;
-  *at = session->next;
+  if (session->users > 0 || session->seen_as.live) return;
+  TAILQ_REMOVE(&sessions->list, session, of_all);
+  TAILQ_REMOVE(&session->of->sessions, session, of_owner);
+  remove_unused_owner(sessions, session->of);
   free_session(session);
 }
 
-/* With the lock, which is let go of meanwhile. */
-static void wait_for_turn(struct brig_sessions *sessions, struct session *session) {
-  uint64_t ticket = session->tickets++;
-  session->users++;
-  while (session->serving != ticket) pthread_cond_wait(&session->left, &sessions->lock);
+/* With the lock: the lists are in the order of use. */
+static void touch(struct brig_sessions *sessions, struct session *session) {
+  session->used_us = brig__real_us();
+  TAILQ_REMOVE(&sessions->list, session, of_all);
+  TAILQ_REMOVE(&session->of->sessions, session, of_owner);
+  TAILQ_INSERT_HEAD(&session->of->sessions, session, of_owner);
+  TAILQ_INSERT_HEAD(&sessions->list, session, of_all);
 }
 
+/* With the lock, and its turn. */
+static void show(struct brig_sessions *sessions, struct session *session) {
+  bool live = session->state_count > 0;
+  uint64_t bytes = live ? session->bytes : 0;
+  sessions->bytes += bytes - session->seen_as.bytes;
+  session->of->live += (uint64_t)live - (uint64_t)session->seen_as.live;
+  session->seen_as.live = live;
+  session->seen_as.bytes = bytes;
+  session->seen_as.turns = session->turns;
+}
+
+/* With the lock: enter one that nobody uses, so that its turn is there at once. */
+static void enter_idle(struct session *session) {
+  session->users++;
+  brig__queue_enter(session->turns_of, NULL, -1, NULL);
+}
+
+/* The other end of enter_idle(): it has not been used by that. */
+static void leave_idle(struct brig_sessions *sessions, struct session *session) {
+  pthread_mutex_lock(&sessions->lock);
+  show(sessions, session);
+  brig__queue_leave(session->turns_of);
+  session->users--;
+  remove_unused(sessions, session);
+  pthread_mutex_unlock(&sessions->lock);
+}
+
+void brig__session_leave(struct brig_sessions *sessions, struct session *session) {
+  pthread_mutex_lock(&sessions->lock);
+  touch(sessions, session);
+  pthread_mutex_unlock(&sessions->lock);
+  leave_idle(sessions, session);
+}
+
+static int wait_for_turn(struct brig_sessions *sessions, struct session *session,
+                         const struct brig_cancel *cancel, struct brig_error *err) {
+  int rc = brig__queue_enter(session->turns_of, NULL, brig__cancel_fd(cancel), err);
+  if (rc == 0) return 0;
+  pthread_mutex_lock(&sessions->lock);
+  session->users--;
+  remove_unused(sessions, session);
+  pthread_mutex_unlock(&sessions->lock);
+  return rc;
+}
+
+/* Where it is new here: what the store knows of it. */
 static int learn(struct brig_sessions *sessions, struct session *session, struct brig_error *err) {
   CLEANUP_FREE struct session_record *record = NULL;
   if (session->guest != NULL || session->state_count > 0) return 0;
@@ -64,22 +162,20 @@ static int learn(struct brig_sessions *sessions, struct session *session, struct
   return session->guest == NULL ? brig__store_no_memory(err) : 0;
 }
 
+static int no_memory(struct brig_error *err) {
+  return brig__fail(err, BRIG_E_MEMORY, "session", "out of memory");
+}
+
 int brig__session_enter(struct brig_sessions *sessions, const char *owner, const char *id,
-                        bool make, struct session **ret_session, struct brig_error *err) {
+                        bool make, const struct brig_cancel *cancel, struct session **ret_session,
+                        struct brig_error *err) {
   pthread_mutex_lock(&sessions->lock);
   struct session *session = find(sessions, owner, id);
   if (session == NULL) session = add(sessions, owner, id);
-  int rc = 0;
-  if (session == NULL)
-    rc = brig__fail(err, BRIG_E_MEMORY, "session", "out of memory");
-  else if (session->users > sessions->settings->session_queue_length)
-    rc = brig__fail(err, BRIG_E_BUSY, "session",
-                    "%u turns wait for this session already (session.queue_length): try again "
-                    "when they are done",
-                    session->users - 1);
-  else
-    wait_for_turn(sessions, session);
+  if (session != NULL) session->users++;
   pthread_mutex_unlock(&sessions->lock);
+  if (session == NULL) return no_memory(err);
+  int rc = wait_for_turn(sessions, session, cancel, err);
   if (rc < 0) return rc;
   struct brig_error why;
   rc = learn(sessions, session, &why);
@@ -87,22 +183,42 @@ int brig__session_enter(struct brig_sessions *sessions, const char *owner, const
     *ret_session = session;
     return 0;
   }
-  brig__session_leave(sessions, session);
+  leave_idle(sessions, session);
   if (rc == BRIG_E_NOT_FOUND)
     return brig__fail(err, rc, "session", "there is no session %s", id);
   if (err != NULL) *err = why;
   return rc;
 }
 
-void brig__session_leave(struct brig_sessions *sessions, struct session *session) {
+/* Enter one that is not in memory: 1 if it is. */
+static int enter_absent(struct brig_sessions *sessions, const char *owner, const char *id,
+                        struct session **ret_session, struct brig_error *err) {
   pthread_mutex_lock(&sessions->lock);
-  session->live = session->state_count > 0;
-  if (!session->live) session->bytes = 0;
-  session->serving++;
-  session->users--;
-  pthread_cond_broadcast(&session->left);
-  remove_unused(sessions, session);
+  bool there = find(sessions, owner, id) != NULL;
+  struct session *session = there ? NULL : add(sessions, owner, id);
+  if (session != NULL) enter_idle(session);
   pthread_mutex_unlock(&sessions->lock);
+  if (there) return 1;
+  *ret_session = session;
+  return session != NULL ? 0 : no_memory(err);
+}
+
+int brig__session_enter_new(struct brig_sessions *sessions, const char *owner, const char *id,
+                            struct session **ret_session, struct brig_error *err) {
+  struct session *session;
+  int there = enter_absent(sessions, owner, id, &session, err);
+  if (there < 0) return there;
+  struct brig_error why;
+  int rc = there ? 0 : learn(sessions, session, &why);
+  if (rc == BRIG_E_NOT_FOUND) {
+    *ret_session = session;
+    return 0;
+  }
+  if (!there) leave_idle(sessions, session);
+  if (rc == 0)
+    return brig__fail(err, BRIG_E_INVALID, "session", "there is a session %s already", id);
+  if (err != NULL) *err = why;
+  return rc;
 }
 
 void brig__session_end_states(struct session *session) {
@@ -116,9 +232,9 @@ void brig__session_push(struct brig_sessions *sessions, struct session *session,
   memmove(session->states + 1, session->states, session->state_count * sizeof *session->states);
   session->states[0] = state;
   session->state_count++;
-  pthread_mutex_lock(&sessions->lock);
   session->bytes = bytes;
-  session->used_us = brig__real_us();
+  pthread_mutex_lock(&sessions->lock);
+  touch(sessions, session);
   pthread_mutex_unlock(&sessions->lock);
 }
 
@@ -127,34 +243,43 @@ void brig__session_pop(struct session *session) {
   memmove(session->states, session->states + 1, --session->state_count * sizeof *session->states);
 }
 
-void brig__session_forget(struct session *session) {
-  free(session->guest);
-  session->guest = NULL;
+void brig__session_forget(struct brig_sessions *sessions, struct session *session) {
+  brig__session_end_states(session);
   session->turns = session->saved_turns = 0;
   session->known = false;
   session->seen.count = 0;
+  json_decref(session->lost);
+  session->lost = NULL;
+  pthread_mutex_lock(&sessions->lock);
+  show(sessions, session);
+  pthread_mutex_unlock(&sessions->lock);
+  free(session->guest); /* which others look at while it is live */
+  session->guest = NULL;
 }
 
-/* With the lock: enter one that nobody uses. */
-static void enter_idle(struct session *session) {
-  session->tickets++;
-  session->users++;
+/* Those in use that are passed over are no more than the requests at work. */
+static struct session *oldest_of_all(struct brig_sessions *sessions) {
+  struct session *at;
+  TAILQ_FOREACH_REVERSE(at, &sessions->list, session_list, of_all)
+    if (at->users == 0) return at;
+  return NULL;
+}
+
+static struct session *oldest_of(struct session_owner *owner) {
+  struct session *at;
+  TAILQ_FOREACH_REVERSE(at, &owner->sessions, session_list, of_owner)
+    if (at->users == 0) return at;
+  return NULL;
 }
 
 /* The session idle longest that is one too many, entered; or NULL. */
-static struct session *next_to_leave(struct brig_sessions *sessions) {
+static struct session *next_to_leave(struct brig_sessions *sessions, const char *name) {
   const struct brig_settings *settings = sessions->settings;
+  struct session_owner *owner = get_owner(sessions, name, false);
   struct session *oldest = NULL;
-  uint64_t bytes = 0;
-  for (struct session *at = sessions->list; at != NULL; at = at->next)
-    if (at->live) bytes += at->bytes;
-  for (struct session *at = sessions->list; at != NULL; at = at->next) {
-    uint64_t live = 0;
-    if (!at->live || at->users > 0 || (oldest != NULL && oldest->used_us <= at->used_us)) continue;
-    for (struct session *other = sessions->list; other != NULL; other = other->next)
-      if (other->live && strcmp(other->owner, at->owner) == 0) live++;
-    if (bytes > settings->session_memory_bytes || live > settings->session_max_live) oldest = at;
-  }
+  if (sessions->bytes > settings->session_memory_bytes) oldest = oldest_of_all(sessions);
+  if (oldest == NULL && owner != NULL && owner->live > settings->session_max_live)
+    oldest = oldest_of(owner);
   if (oldest != NULL) enter_idle(oldest);
   return oldest;
 }
@@ -164,13 +289,13 @@ static struct session *next_to_leave(struct brig_sessions *sessions) {
 static void let_go(struct brig_sessions *sessions, struct session *session) {
   if (session->saved_turns != session->turns) brig__session_store(sessions, session, NULL);
   brig__session_end_states(session);
-  brig__session_leave(sessions, session);
+  leave_idle(sessions, session);
 }
 
-void brig__sessions_make_room(struct brig_sessions *sessions) {
+void brig__sessions_make_room(struct brig_sessions *sessions, const char *owner) {
   for (;;) {
     pthread_mutex_lock(&sessions->lock);
-    struct session *session = next_to_leave(sessions);
+    struct session *session = next_to_leave(sessions, owner);
     pthread_mutex_unlock(&sessions->lock);
     if (session == NULL) return;
     let_go(sessions, session);
@@ -178,7 +303,7 @@ void brig__sessions_make_room(struct brig_sessions *sessions) {
 }
 
 void brig__sessions_end_all(struct brig_sessions *sessions) {
-  for (struct session *next; (next = sessions->list) != NULL;) {
+  for (struct session *next; (next = TAILQ_FIRST(&sessions->list)) != NULL;) {
     pthread_mutex_lock(&sessions->lock);
     enter_idle(next);
     pthread_mutex_unlock(&sessions->lock);
@@ -190,8 +315,9 @@ void brig__sessions_end_all(struct brig_sessions *sessions) {
 static struct session *next_to_tend(struct brig_sessions *sessions, uint64_t now_us,
                                     bool *ret_expired) {
   uint64_t idle_us = sessions->settings->session_timeout_ms * 1000;
-  for (struct session *at = sessions->list; at != NULL; at = at->next) {
-    if (!at->live || at->users > 0) continue;
+  struct session *at;
+  TAILQ_FOREACH(at, &sessions->list, of_all) {
+    if (at->users > 0) continue;
     *ret_expired = at->used_us + idle_us < now_us;
     if (!*ret_expired && at->saved_turns == at->turns) continue;
     enter_idle(at);
@@ -200,15 +326,15 @@ static struct session *next_to_tend(struct brig_sessions *sessions, uint64_t now
   return NULL;
 }
 
+/* Entered, so that nobody brings it back meanwhile. */
 static int remove_old(const struct session_record *record, void *context) {
   struct brig_sessions *sessions = context;
-  pthread_mutex_lock(&sessions->lock);
-  bool used = find(sessions, record->owner, record->id) != NULL;
-  pthread_mutex_unlock(&sessions->lock);
-  if (used) return 0;
+  struct session *session;
+  if (enter_absent(sessions, record->owner, record->id, &session, NULL) != 0) return 0;
   brig__store_remove(sessions->store, record->owner, record->id, NULL);
   if (!sessions->settings->session_keep_workspaces)
     brig__workspace_remove(sessions->workspaces, record->owner, record->id);
+  leave_idle(sessions, session);
   return 0;
 }
 
@@ -226,7 +352,7 @@ void brig__sessions_tidy(struct brig_sessions *sessions) {
     }
     /* One that cannot be saved is not tried again until it has changed. */
     if (brig__session_store(sessions, session, NULL) < 0) session->saved_turns = session->turns;
-    brig__session_leave(sessions, session);
+    leave_idle(sessions, session);
   }
   if (now_us > kept_us)
     brig__store_list(sessions->store, NULL, now_us - kept_us, remove_old, sessions, NULL);

@@ -1,87 +1,5 @@
 /* Sessions as programs use them: real processes, a real store. */
-#include <brig/brig.h>
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-#include <cmocka.h>
-#include "base/fd.h"
-#include "support/config.h"
-#include "support/processes.h"
-
-static char directory[] = "/var/tmp/brig-session-XXXXXX";
-static struct brig_sandbox *sandbox;
-static struct brig_sessions *sessions;
-
-static struct brig_config *configure(const char *key, const char *value) {
-  struct brig_config *config = NULL;
-  struct brig_error err = {0};
-  char path[128];
-  assert_int_equal(brig_config_defaults(&config, &err), 0);
-  configure_for_tests(config);
-  snprintf(path, sizeof path, "%s/workspaces", directory);
-  assert_int_equal(brig_config_set(config, "session.workspaces_directory", path, &err), 0);
-  snprintf(path, sizeof path, "%s/sessions.db", directory);
-  assert_int_equal(brig_config_set(config, "session.store", path, &err), 0);
-  if (key != NULL && brig_config_set(config, key, value, &err) < 0) fail_msg("%s", err.message);
-  return config;
-}
-
-static void open_sessions(const char *key, const char *value) {
-  struct brig_config *config = configure(key, value);
-  struct brig_error err = {0};
-  if (brig_sandbox_open(config, &sandbox, &err) < 0) fail_msg("%s", err.message);
-  if (brig_sessions_open(sandbox, config, &sessions, &err) < 0) fail_msg("%s", err.message);
-  brig_config_free(config);
-}
-
-static void close_sessions(void) {
-  pid_t pids[16];
-  brig_sessions_close(sessions);
-  brig_sandbox_close(sandbox);
-  assert_int_equal(find_below(getpid(), 1, pids, 16), 0);
-}
-
-static int setup(void **state) {
-  (void)state;
-  strcpy(directory + strlen(directory) - 6, "XXXXXX");
-  return mkdtemp(directory) == NULL;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  brig__remove_tree(-1, directory);
-  return 0;
-}
-
-static struct brig_turn_result *take(const char *id, const char *code) {
-  struct brig_turn turn = BRIG_TURN_INIT;
-  struct brig_turn_result *result = NULL;
-  struct brig_error err = {0};
-  turn.session = id;
-  turn.code = code;
-  turn.limits.timeout_ms = 2000;
-  if (brig_session_run(sessions, &turn, &result, &err) < 0) fail_msg("%s", err.message);
-  return result;
-}
-
-/* Its value is this; NULL: it has none. */
-static void gives(const char *id, const char *code, const char *value) {
-  struct brig_turn_result *result = take(id, code);
-  if (!result->ended_well) fail_msg("%s %s", result->run->reason, result->run->stderr_data);
-  if (result->error_type != NULL) fail_msg("%s", result->traceback);
-  if (value == NULL)
-    assert_null(result->value);
-  else
-    assert_string_equal(result->value, value);
-  brig_turn_result_free(result);
-}
+#include "session_fixture.h"
 
 static int undo(const char *id) {
   struct brig_session_name name = {.id = id};
@@ -90,7 +8,7 @@ static int undo(const char *id) {
 
 static void turns_follow_each_other_and_can_be_undone(void **state) {
   (void)state;
-  open_sessions("session.undo", "2");
+  OPEN("session.undo", "2");
   gives("a", "x = 1", NULL);
   gives("a", "x += 1\nx", "2");
   gives("a", "x += 1\nx", "3");
@@ -105,7 +23,7 @@ static void turns_follow_each_other_and_can_be_undone(void **state) {
 
 static void what_goes_wrong_is_told_and_leaves_the_state(void **state) {
   (void)state;
-  open_sessions(NULL, NULL);
+  OPEN();
   gives("a", "x = 1", NULL);
   struct brig_turn_result *result = take("a", "x = 2\n1 / 0");
   assert_true(result->ended_well);
@@ -127,11 +45,11 @@ static void what_goes_wrong_is_told_and_leaves_the_state(void **state) {
 
 static void a_session_comes_back_after_a_restart(void **state) {
   (void)state;
-  open_sessions(NULL, NULL);
+  OPEN();
   gives("a", "import math\nclass P:\n  def __init__(self, n): self.n = n\n"
              "def f(n): return math.sqrt(n)\nx = [P(16)]\ny = x\ng = (n for n in 'a')", NULL);
   close_sessions();
-  open_sessions(NULL, NULL);
+  OPEN();
   struct brig_turn_result *result = take("a", "y is x, f(x[0].n)");
   assert_true(result->restored && result->ended_well);
   assert_string_equal(result->value, "(True, 4.0)");
@@ -145,14 +63,14 @@ static void a_session_comes_back_after_a_restart(void **state) {
 static void what_an_undo_led_to_is_what_is_saved(void **state) {
   struct brig_session_name name = {.id = "a"};
   (void)state;
-  open_sessions(NULL, NULL);
+  OPEN();
   gives("a", "x = 1", NULL);
   gives("a", "x = 2", NULL);
   assert_int_equal(brig_session_save(sessions, &name, 0, NULL), 0);
   assert_int_equal(undo("a"), 0);
   gives("a", "x += 10", NULL);
   close_sessions();
-  open_sessions(NULL, NULL);
+  OPEN();
   gives("a", "x", "11");
   close_sessions();
 }
@@ -162,14 +80,14 @@ static void a_branch_goes_its_own_way(void **state) {
   struct brig_session_name name = {.id = "a"};
   struct brig_error err;
   char *id = NULL;
-  open_sessions(NULL, NULL);
+  OPEN();
   gives("a", "x = 1", NULL);
   if (brig_session_branch(sessions, &name, NULL, &id, &err) < 0) fail_msg("%s", err.message);
   gives(id, "x += 10\nx", "11");
   gives("a", "x", "1");
   assert_int_equal(brig_session_branch(sessions, &name, id, NULL, NULL), BRIG_E_INVALID);
   close_sessions();
-  open_sessions(NULL, NULL);
+  OPEN();
   gives(id, "x", "11");
   free(id);
   close_sessions();
@@ -178,7 +96,7 @@ static void a_branch_goes_its_own_way(void **state) {
 static void files_are_told_once_and_removed_with_the_session(void **state) {
   (void)state;
   struct brig_session_name name = {.id = "a"};
-  open_sessions(NULL, NULL);
+  OPEN();
   struct brig_turn_result *result =
       take("a", "import os\nos.mkdir('d')\nopen('d/f', 'w').write('abc')");
   assert_int_equal(result->file_count, 1);
@@ -197,7 +115,7 @@ static void files_are_told_once_and_removed_with_the_session(void **state) {
 
 static void long_output_is_kept_in_a_file(void **state) {
   (void)state;
-  open_sessions("wasi.stdout_limit_bytes", "1000");
+  OPEN("wasi.stdout_limit_bytes", "1000");
   struct brig_turn_result *result = take("a", "print('a' * 5000 + 'end')");
   assert_true(result->run->stdout_size < 1200);
   assert_non_null(strstr((char *)result->run->stdout_data, "end\n"));
@@ -212,7 +130,7 @@ static void another_user_finds_nothing(void **state) {
   (void)state;
   struct brig_session_name other = {.tenant = "t", .user = "u", .id = "a"};
   char *json = NULL;
-  open_sessions(NULL, NULL);
+  OPEN();
   gives("a", "secret = 1", NULL);
   assert_int_equal(brig_session_show(sessions, &other, &json, NULL), BRIG_E_NOT_FOUND);
   assert_int_equal(brig_session_drop(sessions, &other, NULL), BRIG_E_NOT_FOUND);
@@ -228,7 +146,7 @@ static void hostile_ids_are_refused(void **state) {
   (void)state;
   static const char *const ids[] = {"", "..", ".x", "a/b", "a..b", "%2e\n", "a b", "\xc3\xa9"};
   char long_id[130];
-  open_sessions(NULL, NULL);
+  OPEN();
   memset(long_id, 'a', sizeof long_id);
   long_id[129] = '\0';
   for (size_t i = 0; i <= sizeof ids / sizeof *ids; i++) {
@@ -246,7 +164,7 @@ static void a_workspace_made_a_link_is_refused(void **state) {
   char command[256];
   struct brig_turn turn = BRIG_TURN_INIT;
   struct brig_turn_result *result;
-  open_sessions(NULL, NULL);
+  OPEN();
   gives("a", "1", "1");
   snprintf(command, sizeof command, "cd %s/workspaces/*/ && rm -r a && ln -s /etc a", directory);
   assert_int_equal(system(command), 0);
@@ -258,7 +176,7 @@ static void a_workspace_made_a_link_is_refused(void **state) {
 
 static void the_oldest_leaves_and_comes_back(void **state) {
   (void)state;
-  open_sessions("session.max_live", "2");
+  OPEN("session.max_live", "2");
   gives("a", "x = 1", NULL);
   gives("b", "x = 2", NULL);
   gives("c", "x = 3", NULL);
@@ -279,15 +197,13 @@ static void *count_up(void *unused) {
 static void turns_of_one_session_take_turns(void **state) {
   (void)state;
   pthread_t threads[4];
-  open_sessions(NULL, NULL);
+  OPEN();
   gives("a", "x = 0", NULL);
   for (int i = 0; i < 4; i++) pthread_create(&threads[i], NULL, count_up, NULL);
   for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
   gives("a", "x", "40");
   close_sessions();
 }
-
-#define ALONE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void) {
   const struct CMUnitTest tests[] = {
