@@ -7,7 +7,9 @@ here undoes anything.
 
 A frame, both ways: the length of a header (4 bytes, little-endian), the header (a JSON object),
 and a blob to the end. Requests: {"op": "run", "count": N} and source; {"op": "info"};
-{"op": "save"}; {"op": "restore"} and a state that "save" gave.
+{"op": "save"}; {"op": "restore"} and a state that "save" gave. The last two run code of turns,
+which may end the process. With "without": [{"name": NAME}...] they leave that out; and write,
+before the reply, frames {"at": NAME} with no blob, so that the last one tells what did it.
 
 Turns may redefine anything: what is used here is bound before the first of them.
 """
@@ -34,6 +36,7 @@ FORMAT = 1     # of a saved state
 TEXT = 65536   # characters of a value or a traceback
 MANY = 1000    # names in a reply; turns whose source is kept
 SEARCH = 10    # seconds for finding out what cannot be saved
+EXTRAS = 'attributes of functions and classes'
 FUTURE = __future__.annotations.compiler_flag
 STORES = opcode.opmap['STORE_NAME'], opcode.opmap['STORE_GLOBAL']
 WIDER = opcode.opmap['EXTENDED_ARG']
@@ -53,6 +56,7 @@ cache = linecache.cache
 encode = json.encoder.c_make_encoder(
     None, None, json.encoder.encode_basestring, None, ':', ',', False, False, True)
 decode = json.JSONDecoder().scan_once
+noting = False
 reserve = bytearray(2 * TEXT)  # let go when memory is short, to tell of it
 streams = [sys.stdout, sys.stderr]
 paths = sys.path[:]
@@ -87,6 +91,12 @@ def send(*parts):
 def pack(header):
     text = ''.join(encode(header, 0)).encode('utf-8', 'session')
     return len(text).to_bytes(4, 'little') + text
+
+
+def note(name):
+    if noting:
+        send(pack({'at': name}))
+    return name
 
 
 def unpack(data, start=0):
@@ -278,12 +288,18 @@ Lost = type('Lost', (), {})  # in the place of a value that could not be made
 class Forgiving(pickle._Unpickler):
     """Goes on after errors, and notes what they broke. It is slow, for it is not in C."""
     dispatch = dict(pickle._Unpickler.dispatch)
+    numb = False  # Makes nothing.
+
+    def check(self):
+        if self.numb:
+            raise StateError('it is left out')
 
     def lose(self, value, error):
         self.failures.setdefault(id(value), (value, error.with_traceback(None)))
 
     def find_class(self, module, name):
         try:
+            self.check()
             self.need(module, name)
             return super().find_class(module, name)
         except BaseException as error:
@@ -300,6 +316,8 @@ def forgive(code, operands):
         top = len(self.stack) - operands
         maker = self.stack[top] if operands else None
         try:
+            if operands:
+                self.check()
             load(self)
         except BaseException as error:
             if operands:
@@ -349,6 +367,12 @@ def why(value, error):
     if type(value) is FunctionType:
         return 'it is a closure' if value.__closure__ else "this function's source is not known"
     return next((text for cls, text in REASONS.items() if issubclass(type(value), cls)), reason(error))
+
+
+def left_out(header):
+    global noting
+    noting = 'without' in header
+    return {each['name'] for each in header.get('without', ())}
 
 
 def listed(lost):
@@ -509,21 +533,30 @@ class Session:
             group.append(entry)
         return {'op': 'info', **found, **({'left_out': left} if left else {})}, b''
 
-    def save(self, *_):
-        names, lost, imports, values, defined = self.names, {}, {}, [], self.alive()
+    def save(self, header, *_):
+        names, lost, imports, values, without = self.names, {}, {}, [], left_out(header)
+        defined = {name: entry for name, entry in self.alive().items() if name not in without}
         known = {id(names[name]): name for name in defined}
         for name, value in list(names.items()):
-            if type(name) is not str or name in defined or name[:2] == '__' == name[-2:]:
+            if (type(name) is not str or name in defined or name in without
+                    or name[:2] == '__' == name[-2:]):
                 continue
             if issubclass(type(value), ModuleType) and modules.get(value.__name__) is value:
                 imports[name] = value.__name__
             else:
                 values.append(name)
-        changed = {name: changes(names[name], known) for name in defined}
+        changed = {} if EXTRAS in without else {
+            name: changes(names[note(name)], known) for name in defined}
+
+        def parts():
+            for name in values:
+                yield names[note(name)]
+            note(EXTRAS)
+            yield changed
 
         def pickled():
             file = BytesIO()
-            dump([*(names[name] for name in values), changed], file, known=known)
+            dump(parts(), file, known=known)
             return file
 
         try:
@@ -534,7 +567,7 @@ class Session:
                 if monotonic() > until:
                     error = TimeoutError('there was no time to find out whether it can be saved')
                 else:
-                    error = attempt(lambda: dump([names[name]], NOWHERE, known=known))
+                    error = attempt(lambda: dump([names[note(name)]], NOWHERE, known=known))
                 if error is not None:
                     values.remove(name)
                     lost[name] = why(names[name], error)
@@ -565,7 +598,7 @@ class Session:
         sys.stdout = sys.stderr = NOWHERE
         try:
             file.seek(0)
-            lost = Session().load(state, file)[1]
+            lost = Session().load(state, file, trial=True)[1]
             if not any(isinstance(error, MemoryError) for error in lost.values()):
                 return lost
         except MemoryError:
@@ -583,14 +616,15 @@ class Session:
             raise StateError(f'a state has format {FORMAT}, not {state.get("format")!r:.50}')
         file = BytesIO(data)
         file.seek(start)
-        kept, lost = self.load(state, file)
+        kept, lost = self.load(state, file, left_out(header))
         lost = {name: reason(error) for name, error in lost.items()}
         return {'op': 'restore', 'kept': kept, 'lost': listed(lost)}, b''
 
-    def load(self, state, file):
+    def load(self, state, file, without=(), trial=False):
         """Imports, definitions, values: what is there then, and errors of what is not."""
-        names, lost, values = self.names, {}, state['values']
-        waiting = {name: (source, flags & FUTURE) for name, source, flags in state['definitions']}
+        names, lost, values, at = self.names, {}, state['values'], None
+        waiting = {name: (source, flags & FUTURE) for name, source, flags in state['definitions']
+                   if name not in without}
         wanted = [*state['imports'], *waiting, *values]
         modules['__main__'] = self.main
         self.flags |= state['flags'] & FUTURE
@@ -601,7 +635,7 @@ class Session:
             names[name] = import_module(module)
 
         def define(name):
-            source, flags = waiting[name]
+            source, flags = waiting[note(name)]
             file = f'<restored {name}>'
             self.remember(file, source)
             code = compile(source, file, 'exec', flags, True)
@@ -620,16 +654,19 @@ class Session:
             name = name.partition('.')[0]
             if module == '__main__' and name in waiting:  # It needed values that are there by now.
                 lost[name] = attempt(define, name)
+                note(at)
                 if name in waiting:
                     raise StateError(f'it needs {name}, which is lost')
 
         for name, module in state['imports'].items():
-            lost[name] = attempt(bind, name, module)
+            if name not in without:
+                lost[name] = attempt(bind, note(name), module)
         for module in state['modules']:
-            attempt(import_module, module)
+            if module not in without:
+                attempt(import_module, note(module))
         define_all()
         begin = file.tell()
-        for make in Reader, Forgiving:
+        for make in (Forgiving,) if without else (Reader, Forgiving):
             file.seek(begin)
             reader, loaded, changed, failure = make(file), 0, {}, None
             vars(reader).update(need=need, failures={})
@@ -637,16 +674,18 @@ class Session:
                 names.pop(name, None)
             try:
                 for name in values:
+                    at, reader.numb = note(name), name in without
                     value = reader.load()
                     loaded += 1
                     lost[name] = broken(value, reader)
                     if lost[name] is None:
                         names[name] = value
-                changed = reader.load()
+                at, reader.numb = note(EXTRAS), EXTRAS in without
+                changed = {} if reader.numb else reader.load()
                 break
             except BaseException as error:
                 failure = error.with_traceback(None)
-                if isinstance(error, MemoryError):
+                if trial and isinstance(error, MemoryError):
                     break
         lost.update(dict.fromkeys(values[loaded:], failure))
         define_all()
@@ -654,8 +693,9 @@ class Session:
             for attribute, value in changed[name].items():
                 error = broken(value, reader) or attempt(setattr, names[name], attribute, value)
                 lost[f'{name}.{attribute}'] = error
-        lost = {name: error for name, error in lost.items() if error is not None}
-        return sorted(name for name in wanted if name not in lost), lost
+        lost = {name: error for name, error in lost.items()
+                if error is not None and name.partition('.')[0] not in without}
+        return sorted(name for name in wanted if name not in lost and name not in without), lost
 
 
 OPERATIONS = {each.__name__: each for each in (Session.run, Session.info, Session.save, Session.restore)}

@@ -222,11 +222,11 @@ static int run_entered(struct brig_sessions *sessions, struct session *session,
                        struct brig_error *err) {
   int rc = set_guest(session, asked->guest, err);
   allow(session, &asked->limits);
-  if (rc == 0) rc = brig__session_restore(sessions, session, err);
+  if (rc == 0) rc = brig__session_restore(sessions, session, asked->cancel, err);
   return rc < 0 ? rc : run_turn(sessions, session, asked, ret_result, err);
 }
 
-/* While it waited for the session. */
+/* While it waited for the session, or that came back. */
 static int cancelled(const char *id, struct brig_turn_result **ret_result,
                      struct brig_error *err) {
   struct step step = {0};
@@ -256,14 +256,14 @@ int brig_session_run(struct brig_sessions *sessions, const struct brig_turn *tur
   if (asked.once) brig__workspace_remove(sessions->workspaces, owner, id);
   brig__session_leave(sessions, session);
   brig__sessions_make_room(sessions, owner);
-  return rc;
+  return rc == BRIG__CANCELLED ? cancelled(id, ret_result, err) : rc;
 }
 
 /* --- The others ------------------------------------------------------------------ */
 
 static int make_live(struct brig_sessions *sessions, struct session *session,
                      struct brig_error *err) {
-  int rc = brig__session_restore(sessions, session, err);
+  int rc = brig__session_restore(sessions, session, NULL, err);
   if (rc == 0 && session->state_count == 0)
     rc = brig__fail(err, BRIG_E_NOT_FOUND, "session", "the session %s has no state yet",
                     session->id);
@@ -352,7 +352,7 @@ int brig_session_drop(struct brig_sessions *sessions, const struct brig_session_
 
 int brig_session_show(struct brig_sessions *sessions, const struct brig_session_name *name,
                       char **ret_json, struct brig_error *err) {
-  struct step step = {0};
+  struct step step = {.timeout_ms = sessions->settings->session_save_timeout_ms};
   struct session *session;
   const struct turn_frame frame = {"{\"op\":\"info\"}", NULL, 0};
   int rc = enter(sessions, name, &session, err);

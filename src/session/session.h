@@ -111,11 +111,14 @@ void brig__sessions_tidy(struct brig_sessions *sessions);
 /* steps.c, with the session's turn: what the driver is asked. To be freed whatever came
  * of it. */
 struct step {
-  const struct brig_turn *asked; /* limits, input, output; NULL: none of these */
+  const struct brig_turn *asked; /* limits, input, output; NULL: none of these, but */
+  uint64_t timeout_ms;
+  struct brig_cancel *cancel;
   char *workspace, *memory;      /* the directories that it had */
   struct turn turn;
   struct brig_request request;
-  json_t *reply; /* an object; NULL if there is none, or it is none */
+  json_t *reply; /* an object; NULL if it ended badly, or this is none */
+  json_t *at;    /* what it was at before: {"at": name}, or NULL */
   const void *data;
   size_t data_size;
 };
@@ -125,9 +128,9 @@ void brig__step_free(struct step *step);
 /* The state that it led to, which there must be, becomes the session's. */
 void brig__step_adopt(struct brig_sessions *sessions, struct session *session, struct step *step);
 /* Bring it back from the store if it has no process. What could not be kept is in
- * session->lost then, an array of {"name", "reason"}. */
+ * session->lost then, an array of {"name", "reason"}. BRIG__CANCELLED. */
 int brig__session_restore(struct brig_sessions *sessions, struct session *session,
-                          struct brig_error *err);
+                          const struct brig_cancel *cancel, struct brig_error *err);
 /* Put it into the store. */
 int brig__session_store(struct brig_sessions *sessions, struct session *session,
                         struct brig_error *err);

@@ -10,15 +10,18 @@
 /* For what a driver says beside the data of a saved state. */
 #define REPLY_MAX ((size_t)4 << 20)
 
-/* A length in 4 bytes, so much JSON, which must be of this type, and data to the end.
- * NULL if it is not that. */
-static json_t *parse(const void *bytes, size_t size, json_type type, const void **ret_data,
-                     size_t *ret_size) {
+/* How often saving or coming back is tried again without what ended it. */
+#define TRIES 4
+
+/* A length in 4 bytes, so much JSON, at most `max`, which must be of this type, and data
+ * to the end. NULL if it is not that. */
+static json_t *parse(const void *bytes, size_t size, size_t max, json_type type,
+                     const void **ret_data, size_t *ret_size) {
   const char *at = bytes;
   uint32_t length = 0;
   if (at == NULL || size < sizeof length) return NULL;
   for (size_t i = 0; i < sizeof length; i++) length |= (uint32_t)(uint8_t)at[i] << 8 * i;
-  if (length > size - sizeof length) return NULL;
+  if (length > max || length > size - sizeof length) return NULL;
   json_t *json = json_loadb(at + sizeof length, length, JSON_ALLOW_NUL, NULL);
   if (json == NULL || json_typeof(json) != type) {
     json_decref(json);
@@ -29,9 +32,25 @@ static json_t *parse(const void *bytes, size_t size, json_type type, const void 
   return json;
 }
 
+/* Before the reply there may be frames that tell what the driver was at: the last of
+ * them, if there is no reply. */
 static void parse_reply(struct step *step) {
-  step->reply = parse(step->turn.reply, step->turn.reply_size, JSON_OBJECT, &step->data,
-                      &step->data_size);
+  const void *data = step->turn.reply;
+  size_t size = step->turn.reply_size;
+  json_t *frame;
+  while ((frame = parse(data, size, REPLY_MAX, JSON_OBJECT, &data, &size)) != NULL &&
+         json_object_get(frame, "at") != NULL) {
+    json_decref(step->at);
+    step->at = frame;
+  }
+  step->reply = frame;
+  step->data = data;
+  step->data_size = size;
+}
+
+/* The process is there, and waits for more. */
+static bool ended_well(const struct step *step) {
+  return step->turn.result->outcome == BRIG_OUTCOME_EXITED && step->turn.state != NULL;
 }
 
 static uint64_t at_most(uint64_t value, uint64_t ceiling) {
@@ -41,11 +60,10 @@ static uint64_t at_most(uint64_t value, uint64_t ceiling) {
 /* Of saving, coming back and telling: not the turns' own. Fuel is counted so that later
  * turns can be held to theirs. */
 static struct brig_limits own_limits(const struct brig_settings *settings,
-                                     const struct session *session) {
+                                     const struct session *session, uint64_t timeout_ms) {
   struct brig_limits limits = BRIG_LIMITS_INIT;
   bool metered = session->allowed.metered || settings->wasi_interpreter_max_fuel != 0;
-  limits.timeout_ms =
-      at_most(settings->session_save_timeout_ms, settings->ceiling_execution_timeout_ms);
+  limits.timeout_ms = at_most(timeout_ms, settings->ceiling_execution_timeout_ms);
   limits.memory_bytes = session->allowed.memory_bytes;
   limits.fuel = metered ? INT64_MAX : BRIG_UNLIMITED;
   if (settings->ceiling_max_fuel != 0) limits.fuel = settings->ceiling_max_fuel;
@@ -61,7 +79,8 @@ static void set_request(const struct brig_settings *settings, struct step *step,
   request->workspace = step->workspace;
   request->memory = step->memory;
   request->tenant = asked == NULL ? NULL : asked->tenant;
-  request->limits = own_limits(settings, session);
+  request->limits = own_limits(settings, session, step->timeout_ms);
+  request->cancel = step->cancel;
   if (asked == NULL) return;
   request->limits = asked->limits;
   request->input = asked->input;
@@ -81,18 +100,23 @@ int brig__session_step(struct brig_sessions *sessions, struct session *session,
       .request = &step->request,
       .from = session->state_count > 0 ? session->states[0] : NULL,
       .frame = *frame,
-      .reply_max = REPLY_MAX + sessions->settings->session_max_state_bytes,
+      .reply_max = REPLY_MAX,
   };
+  if (step->asked == NULL) step->turn.reply_max += sessions->settings->session_max_state_bytes;
   rc = brig__turn_run(sessions->sandbox, &step->turn, err);
   if (rc == BRIG_E_LOST && session->state_count > 0) brig__session_forget(sessions, session);
-  if (rc == 0 && step->turn.result->outcome == BRIG_OUTCOME_EXITED && step->turn.state != NULL)
-    parse_reply(step);
-  return rc;
+  if (rc < 0) return rc;
+  parse_reply(step);
+  if (ended_well(step)) return 0;
+  json_decref(step->reply);
+  step->reply = NULL;
+  return 0;
 }
 
 void brig__step_free(struct step *step) {
   json_decref(step->reply);
-  step->reply = NULL;
+  json_decref(step->at);
+  step->reply = step->at = NULL;
   brig__turn_free(&step->turn);
   free(step->workspace);
   free(step->memory);
@@ -104,53 +128,96 @@ void brig__step_adopt(struct brig_sessions *sessions, struct session *session, s
   brig__session_push(sessions, session, STEAL_PTR(step->turn.state), bytes);
 }
 
-static int not_restored(const struct session *session, const struct brig_result *result,
-                        struct brig_error *err) {
+/* What the process was at as it ended, to be left out; false: it has not said. */
+static bool add_culprit(json_t *culprits, const struct step *step) {
+  const struct brig_result *result = step->turn.result;
+  const char *name = json_string_value(json_object_get(step->at, "at"));
+  CLEANUP_FREE char *reason = brig__format(
+      "it ended the process (%s)", result->reason[0] != '\0' ? result->reason : "exit status 0");
+  return name != NULL && reason != NULL && !ended_well(step) &&
+         json_array_append_new(culprits, json_pack("{s:s,s:s}", "name", name, "reason", reason)) ==
+             0;
+}
+
+/* Have it save, or come back, and where that ends the process, do without what did. The
+ * names of that are added to `culprits`. No try may use up the time of the next. */
+static int ask(struct brig_sessions *sessions, struct session *session, const char *operation,
+               struct turn_frame *frame, json_t *culprits, struct step *step,
+               struct brig_error *err) {
+  uint64_t left_ms = sessions->settings->session_save_timeout_ms;
+  for (int tries = TRIES;; tries--) {
+    CLEANUP(json_decrefp) json_t *header =
+        json_pack("{s:s,s:O}", "op", operation, "without", culprits);
+    CLEANUP_FREE char *text = json_dumps(header, JSON_COMPACT);
+    if (text == NULL) return brig__store_no_memory(err);
+    frame->header = text;
+    step->timeout_ms = tries > 1 ? (left_ms + 1) / 2 : left_ms;
+    left_ms -= left_ms / 2;
+    int rc = brig__session_step(sessions, session, frame, step, err);
+    if (rc < 0 || step->reply != NULL || tries == 1 || !add_culprit(culprits, step)) return rc;
+    brig__step_free(step);
+  }
+}
+
+/* Why it could not be saved or brought back. */
+static const char *reason_of(const struct step *step) {
+  const char *said =
+      json_string_value(json_object_get(json_object_get(step->reply, "error"), "message"));
+  if (said != NULL) return said;
+  return step->turn.result->reason[0] != '\0' ? step->turn.result->reason : "no answer";
+}
+
+static int check_restored(const struct session *session, const struct step *step,
+                          struct brig_error *err) {
+  if (step->turn.result->outcome == BRIG_OUTCOME_CANCELLED) return BRIG__CANCELLED;
+  if (step->reply != NULL && json_object_get(step->reply, "error") == NULL) return 0;
   return brig__fail(err, BRIG_E_LOST, "session",
-                    "the session %s could not be brought back (%s): drop it to begin anew",
-                    session->id, result->reason[0] != '\0' ? result->reason : "no answer");
+                    "the session %s could not be brought back (%.200s): drop it to begin anew",
+                    session->id, reason_of(step));
 }
 
 static int restore(struct brig_sessions *sessions, struct session *session,
-                   const struct session_record *record, struct brig_error *err) {
-  struct step step = {0};
-  struct turn_frame frame = {"{\"op\":\"restore\"}", NULL, 0};
-  json_t *before =
-      parse(record->state, record->state_size, JSON_ARRAY, &frame.data, &frame.size);
-  if (before == NULL)
+                   const struct session_record *record, const struct brig_cancel *cancel,
+                   struct brig_error *err) {
+  struct step step = {.cancel = (struct brig_cancel *)(uintptr_t)cancel};
+  struct turn_frame frame = {0};
+  CLEANUP(json_decrefp) json_t *culprits = json_array();
+  CLEANUP(json_decrefp) json_t *lost =
+      parse(record->state, record->state_size, SIZE_MAX, JSON_ARRAY, &frame.data, &frame.size);
+  if (lost == NULL)
     return brig__fail(err, BRIG_E_INTEGRITY, "session",
                       "what is saved of the session %s is damaged: drop it to begin anew",
                       session->id);
-  int rc = brig__session_step(sessions, session, &frame, &step, err);
-  if (rc == 0 && step.reply == NULL) rc = not_restored(session, step.turn.result, err);
+  int rc = ask(sessions, session, "restore", &frame, culprits, &step, err);
+  if (rc == 0) rc = check_restored(session, &step, err);
   if (rc == 0) {
-    json_array_extend(before, json_object_get(step.reply, "lost"));
+    json_array_extend(lost, culprits);
+    json_array_extend(lost, json_object_get(step.reply, "lost"));
     json_decref(session->lost);
-    session->lost = json_incref(before);
+    session->lost = STEAL_PTR(lost);
     brig__step_adopt(sessions, session, &step);
   }
-  json_decref(before);
   brig__step_free(&step);
   return rc;
 }
 
 int brig__session_restore(struct brig_sessions *sessions, struct session *session,
-                          struct brig_error *err) {
+                          const struct brig_cancel *cancel, struct brig_error *err) {
   CLEANUP_FREE struct session_record *record = NULL;
   if (session->state_count > 0 || !session->known) return 0;
   int rc = brig__store_get(sessions->store, session->owner, session->id, &record, err);
   if (rc < 0) return rc == BRIG_E_NOT_FOUND ? 0 : rc;
   if (!record->has_state) return 0;
-  rc = restore(sessions, session, record, err);
+  rc = restore(sessions, session, record, cancel, err);
   if (rc == 0) session->turns = session->saved_turns = record->turns;
   return rc;
 }
 
 /* The saved state, with the names of what is lost in front, so that who brings it back
  * can tell. Fresh memory, or NULL. */
-static uint8_t *with_losses(const struct step *step, size_t *ret_size) {
-  const json_t *lost = json_object_get(step->reply, "lost");
-  CLEANUP_FREE char *text = json_is_array(lost) ? json_dumps(lost, JSON_COMPACT) : strdup("[]");
+static uint8_t *with_losses(const struct step *step, json_t *culprits, size_t *ret_size) {
+  json_array_extend(culprits, json_object_get(step->reply, "lost"));
+  CLEANUP_FREE char *text = json_dumps(culprits, JSON_COMPACT);
   const struct turn_frame frame = {text, step->data, step->data_size};
   return text == NULL ? NULL : brig__turn_frame_bytes(&frame, ret_size);
 }
@@ -158,16 +225,16 @@ static uint8_t *with_losses(const struct step *step, size_t *ret_size) {
 int brig__session_store(struct brig_sessions *sessions, struct session *session,
                         struct brig_error *err) {
   struct step step = {0};
-  const struct turn_frame frame = {"{\"op\":\"save\"}", NULL, 0};
+  struct turn_frame frame = {0};
+  CLEANUP(json_decrefp) json_t *culprits = json_array();
   if (session->state_count == 0) return 0;
-  int rc = brig__session_step(sessions, session, &frame, &step, err);
+  int rc = ask(sessions, session, "save", &frame, culprits, &step, err);
   if (rc == 0 && (step.reply == NULL || json_object_get(step.reply, "error") != NULL))
-    rc = brig__fail(err, BRIG_E_LIMIT, "session", "the session %s could not be saved (%s)",
-                    session->id,
-                    step.turn.result->reason[0] != '\0' ? step.turn.result->reason : "no answer");
+    rc = brig__fail(err, BRIG_E_LIMIT, "session", "the session %s could not be saved (%.200s)",
+                    session->id, reason_of(&step));
   CLEANUP_FREE uint8_t *state = NULL;
   size_t state_size = 0;
-  if (rc == 0 && (state = with_losses(&step, &state_size)) == NULL) rc = brig__store_no_memory(err);
+  if (rc == 0 && (state = with_losses(&step, culprits, &state_size)) == NULL) rc = brig__store_no_memory(err);
   struct session_record record = {.owner = session->owner,
                                   .id = session->id,
                                   .guest = session->guest,
