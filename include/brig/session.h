@@ -25,8 +25,10 @@
  * kept is listed in the result of that turn.
  *
  * Threads: all of this may be called from any number of threads at once; turns of one
- * session take place one after the other, in the order they came. Opening and closing
- * must not overlap with other calls. There is one thread that saves and expires.
+ * session, and what else is asked of it, take place one after the other, in the order
+ * they came. Who would wait behind `session.queue_length` others, or has waited for
+ * `pool.queue_timeout_secs`, gets BRIG_E_BUSY, from any call. Opening and closing must
+ * not overlap with other calls. There is one thread that saves and expires.
  * Fork: as for a sandbox.
  */
 #ifndef BRIG_SESSION_H
@@ -67,10 +69,10 @@ struct brig_turn {
                           NULL or the same, or it is BRIG_E_INVALID */
   const void *input;   /* the turn's standard input */
   size_t input_size;
-  struct brig_limits limits;
-  brig_output_fn on_output; /* NULL: none. Gets all, up to the limits */
+  struct brig_limits limits; /* fuel: with a session's first turn, or BRIG_E_INVALID */
+  brig_output_fn on_output;  /* NULL: none. Gets all, up to the limits */
   void *on_output_context;
-  struct brig_cancel *cancel;
+  struct brig_cancel *cancel; /* also while the turn waits for others */
   int once; /* 1, without `session`: it ends with this turn, and nothing is kept of it */
 };
 #define BRIG_TURN_INIT \
@@ -108,9 +110,8 @@ struct brig_turn_result {
 };
 
 /* Run a turn, after those that came before it. 0 and a result whatever the guest did.
- * BRIG_E_BUSY if too many wait for the session, or for too long; BRIG_E_INVALID for an
- * id, BRIG_E_LOST if the state's process had died, and then the next turn begins with
- * what was saved. */
+ * BRIG_E_INVALID for an id; BRIG_E_LOST, from this and other calls, if the state's
+ * process had died: what comes next begins with what was saved, or anew. */
 BRIG_API int brig_session_run(struct brig_sessions *sessions, const struct brig_turn *turn,
                               struct brig_turn_result **ret_result, struct brig_error *err);
 BRIG_API void brig_turn_result_free(struct brig_turn_result *result);
@@ -122,7 +123,7 @@ BRIG_API int brig_session_undo(struct brig_sessions *sessions, const struct brig
 
 /* A second session, in the same state, with a copy of nothing else: its workspace is
  * new. `to` is its id, or NULL for one that cannot be guessed; `ret_id`, which may be
- * NULL, gets it in fresh memory. BRIG_E_INVALID if `to` is there already. */
+ * NULL, gets it in fresh memory. BRIG_E_INVALID if `to` is there already, or in use. */
 BRIG_API int brig_session_branch(struct brig_sessions *sessions,
                                  const struct brig_session_name *name, const char *to,
                                  char **ret_id, struct brig_error *err);

@@ -282,7 +282,7 @@ int brig_session_undo(struct brig_sessions *sessions, const struct brig_session_
   } else {
     brig__session_pop(session);
     session->turns--;
-    session->saved_turns = UINT64_MAX; /* what is saved is another state */
+    brig__session_unsaved(session);
   }
   brig__session_leave(sessions, session);
   return rc;
@@ -300,7 +300,7 @@ static int branch_to(struct brig_sessions *sessions, struct session *from, const
   if (rc == BRIG_E_LOST) brig__session_forget(sessions, from);
   if (rc == 0) {
     to->turns = from->turns;
-    to->saved_turns = UINT64_MAX; /* it is not saved under this name */
+    brig__session_unsaved(to);
     brig__session_push(sessions, to, state, from->bytes);
   }
   brig__session_leave(sessions, to);

@@ -52,7 +52,8 @@ struct session {
     bool metered;
   } allowed;
   json_t *lost;   /* as it came back from the store, to be told by its next turn; or NULL */
-  uint64_t created_us, turns, saved_turns; /* saved_turns: as many had the saved state */
+  /* saved_turns: as many had the saved state; tried_turns: the one that was tried last */
+  uint64_t created_us, turns, saved_turns, tried_turns;
   bool known;                              /* it is in the store */
   struct workspace_seen seen;              /* files that the last turn was told of */
 };
@@ -98,6 +99,10 @@ void brig__session_push(struct brig_sessions *sessions, struct session *session,
                         struct zygote_process *state, uint64_t bytes);
 /* While entered: back to the state before, which there must be. */
 void brig__session_pop(struct session *session);
+/* While entered: what is saved is another state, of whatever number of turns. */
+static inline void brig__session_unsaved(struct session *session) {
+  session->saved_turns = session->tried_turns = UINT64_MAX;
+}
 /* While entered: no states, and nothing known but what the store has. */
 void brig__session_forget(struct brig_sessions *sessions, struct session *session);
 /* Save what is not saved, and end all of them; nobody is in. */

@@ -245,7 +245,7 @@ void brig__session_pop(struct session *session) {
 
 void brig__session_forget(struct brig_sessions *sessions, struct session *session) {
   brig__session_end_states(session);
-  session->turns = session->saved_turns = 0;
+  session->turns = session->saved_turns = session->tried_turns = 0;
   session->known = false;
   session->seen.count = 0;
   json_decref(session->lost);
@@ -284,12 +284,18 @@ static struct session *next_to_leave(struct brig_sessions *sessions, const char 
   return oldest;
 }
 
-/* Entered: saved if that can be, and without its process. What cannot be saved stays
- * out of the store as it was; its next turn says so. */
-static void let_go(struct brig_sessions *sessions, struct session *session) {
-  if (session->saved_turns != session->turns) brig__session_store(sessions, session, NULL);
+/* Entered: saved, and without its process. What cannot be saved is in the store as it was
+ * before; but where Brig or the store is only busy, it stays, and that is told. */
+static int let_go(struct brig_sessions *sessions, struct session *session, bool at_once) {
+  int rc = session->saved_turns == session->turns ? 0
+                                                  : brig__session_store(sessions, session, NULL);
+  if (rc == BRIG_E_BUSY && !at_once) {
+    brig__session_leave(sessions, session);
+    return rc;
+  }
   brig__session_end_states(session);
   leave_idle(sessions, session);
+  return 0;
 }
 
 void brig__sessions_make_room(struct brig_sessions *sessions, const char *owner) {
@@ -297,8 +303,7 @@ void brig__sessions_make_room(struct brig_sessions *sessions, const char *owner)
     pthread_mutex_lock(&sessions->lock);
     struct session *session = next_to_leave(sessions, owner);
     pthread_mutex_unlock(&sessions->lock);
-    if (session == NULL) return;
-    let_go(sessions, session);
+    if (session == NULL || let_go(sessions, session, false) < 0) return;
   }
 }
 
@@ -307,7 +312,7 @@ void brig__sessions_end_all(struct brig_sessions *sessions) {
     pthread_mutex_lock(&sessions->lock);
     enter_idle(next);
     pthread_mutex_unlock(&sessions->lock);
-    let_go(sessions, next);
+    let_go(sessions, next, true);
   }
 }
 
@@ -319,7 +324,8 @@ static struct session *next_to_tend(struct brig_sessions *sessions, uint64_t now
   TAILQ_FOREACH(at, &sessions->list, of_all) {
     if (at->users > 0) continue;
     *ret_expired = at->used_us + idle_us < now_us;
-    if (!*ret_expired && at->saved_turns == at->turns) continue;
+    bool tend = at->saved_turns != at->turns && at->tried_turns != at->turns;
+    if (!*ret_expired && !tend) continue;
     enter_idle(at);
     return at;
   }
@@ -338,22 +344,29 @@ static int remove_old(const struct session_record *record, void *context) {
   return 0;
 }
 
-void brig__sessions_tidy(struct brig_sessions *sessions) {
-  uint64_t now_us = brig__real_us(), kept_us = sessions->settings->session_kept_ms * 1000;
-  for (;;) {
+/* One that cannot be saved is not tried again until it has changed, or has to leave. */
+static int try_to_save(struct brig_sessions *sessions, struct session *session) {
+  int rc = brig__session_store(sessions, session, NULL);
+  if (rc != BRIG_E_BUSY) session->tried_turns = session->turns;
+  leave_idle(sessions, session);
+  return rc;
+}
+
+static void save_and_expire(struct brig_sessions *sessions, uint64_t now_us) {
+  int rc = 0;
+  while (rc != BRIG_E_BUSY) {
     bool expired = false;
     pthread_mutex_lock(&sessions->lock);
     struct session *session = next_to_tend(sessions, now_us, &expired);
     pthread_mutex_unlock(&sessions->lock);
-    if (session == NULL) break;
-    if (expired) {
-      let_go(sessions, session);
-      continue;
-    }
-    /* One that cannot be saved is not tried again until it has changed. */
-    if (brig__session_store(sessions, session, NULL) < 0) session->saved_turns = session->turns;
-    leave_idle(sessions, session);
+    if (session == NULL) return;
+    rc = expired ? let_go(sessions, session, false) : try_to_save(sessions, session);
   }
+}
+
+void brig__sessions_tidy(struct brig_sessions *sessions) {
+  uint64_t now_us = brig__real_us(), kept_us = sessions->settings->session_kept_ms * 1000;
+  save_and_expire(sessions, now_us);
   if (now_us > kept_us)
     brig__store_list(sessions->store, NULL, now_us - kept_us, remove_old, sessions, NULL);
 }

@@ -261,6 +261,21 @@ static void expiry_does_not_hurt_a_turn_that_runs(void **state) {
   close_sessions();
 }
 
+static void one_that_cannot_be_saved_now_stays(void **state) {
+  (void)state;
+  struct background running;
+  OPEN("pool.max_workers", "1", "pool.queue_timeout_secs", "0.02", "session.timeout_secs", "0.1",
+       "session.save_interval_secs", "0.3");
+  gives("a", "x = 1", NULL);
+  begin(&running, "b", WAIT_FOR_GO);
+  wait_until_here("b");
+  usleep(500 * 1000); /* a has expired, and no worker is there to save it */
+  let_go_on("b");
+  is_well(finish(&running), NULL);
+  gives("a", "x", "1");
+  close_sessions();
+}
+
 /* What could not be kept is told by the next turn, whoever it was that brought it back. */
 static void what_is_lost_is_told_after_a_look_too(void **state) {
   (void)state;
@@ -411,6 +426,7 @@ int main(void) {
       ALONE(what_is_asked_while_a_turn_runs_comes_after_it),
       ALONE(branches_do_not_wait_for_each_other),
       ALONE(expiry_does_not_hurt_a_turn_that_runs),
+      ALONE(one_that_cannot_be_saved_now_stays),
       ALONE(what_is_lost_is_told_after_a_look_too),
       ALONE(the_one_idle_longest_leaves_and_a_running_one_never),
       ALONE(a_failing_turn_is_a_use),

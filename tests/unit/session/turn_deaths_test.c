@@ -193,6 +193,21 @@ static void a_stopped_worker_is_still_held_to_its_time(void **state) {
   signalled("stopped", SIGSTOP, 700, BRIG_OUTCOME_TIMEOUT);
 }
 
+static bool is_there(pid_t pid) {
+  char path[64], text[256] = "";
+  snprintf(path, sizeof path, "/proc/%d/stat", pid);
+  FILE *file = fopen(path, "re");
+  bool there = file != NULL && fread(text, 1, sizeof text - 1, file) > 0 &&
+               strstr(text, ") Z ") == NULL;
+  if (file != NULL) fclose(file);
+  return there;
+}
+
+static void end(pid_t pid) {
+  assert_int_equal(kill(pid, SIGKILL), 0);
+  while (is_there(pid)) usleep(1000);
+}
+
 static void is_lost_once(const char *id) {
   struct brig_turn turn = turn_of(id, "x");
   struct brig_turn_result *result;
@@ -216,8 +231,8 @@ static void a_state_that_was_killed_is_what_was_saved(void **state) {
   count = find_all(before, 256);
   gives("saved", "x.append('not saved')", NULL);
   pid_t second = find_new(before, count);
-  assert_int_equal(kill(second, SIGKILL), 0);
-  kill(first, SIGKILL);
+  end(second);
+  end(first); /* what an undo would go back to */
   is_lost_once("saved");
   struct brig_turn_result *result = take("saved", "x");
   assert_true(result->restored);
@@ -231,21 +246,11 @@ static void a_state_that_was_killed_unsaved_begins_anew(void **state) {
   struct brig_session_name name = {.id = "unsaved"};
   size_t count = find_all(before, 256);
   begin_with("unsaved");
-  assert_int_equal(kill(find_new(before, count), SIGKILL), 0);
+  end(find_new(before, count));
   assert_int_equal(brig_session_branch(sessions, &name, "twig", NULL, NULL), BRIG_E_LOST);
   struct brig_turn_result *result = take("unsaved", "'x' in globals()");
   assert_int_equal(result->turn, 1);
   is_well(result, "False");
-}
-
-static bool is_there(pid_t pid) {
-  char path[64], text[256] = "";
-  snprintf(path, sizeof path, "/proc/%d/stat", pid);
-  FILE *file = fopen(path, "re");
-  bool there = file != NULL && fread(text, 1, sizeof text - 1, file) > 0 &&
-               strstr(text, ") Z ") == NULL;
-  if (file != NULL) fclose(file);
-  return there;
 }
 
 /* Launchers or zygotes: all that there are. */
