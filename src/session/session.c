@@ -145,15 +145,17 @@ static char *shorten_output(const struct brig_sessions *sessions, const struct s
   return kept;
 }
 
+/* What ended well becomes the state; if it is to be saved first and cannot be, it does not. */
 static int settle(struct brig_sessions *sessions, struct session *session, struct step *step,
                   struct brig_error *err) {
   if (step->reply == NULL) return 0;
+  bool at_once = sessions->settings->session_save_interval_ms == 0 && !step->asked->once;
+  int rc = at_once ? brig__session_store_next(sessions, session, step, err) : 0;
+  if (rc < 0) return rc;
+  /* Of the only turn there is, the state ends with the step. */
+  if (!step->asked->once) brig__step_adopt(sessions, session, step);
   session->turns++;
-  if (step->asked->once) return 0; /* the state ends with the step */
-  brig__step_adopt(sessions, session, step);
-  return sessions->settings->session_save_interval_ms == 0
-             ? brig__session_store(sessions, session, err)
-             : 0;
+  return 0;
 }
 
 /* Brig keeps more of the output than is given: see shorten_output(). */

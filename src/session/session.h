@@ -119,6 +119,7 @@ struct step {
   const struct brig_turn *asked; /* limits, input, output; NULL: none of these, but */
   uint64_t timeout_ms;
   struct brig_cancel *cancel;
+  struct zygote_process *from; /* NULL: the session's state */
   char *workspace, *memory;      /* the directories that it had */
   struct turn turn;
   struct brig_request request;
@@ -139,6 +140,9 @@ int brig__session_restore(struct brig_sessions *sessions, struct session *sessio
 /* Put it into the store. */
 int brig__session_store(struct brig_sessions *sessions, struct session *session,
                         struct brig_error *err);
+/* The same for that which a turn has led to, before it becomes the session's. */
+int brig__session_store_next(struct brig_sessions *sessions, struct session *session,
+                             const struct step *step, struct brig_error *err);
 
 /* result.c: the public result of a turn, from the step and what the workspace shows. */
 struct turn_outcome {

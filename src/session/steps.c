@@ -90,6 +90,10 @@ static void set_request(const struct brig_settings *settings, struct step *step,
   request->cancel = asked->cancel;
 }
 
+static struct zygote_process *current(const struct session *session) {
+  return session->state_count > 0 ? session->states[0] : NULL;
+}
+
 int brig__session_step(struct brig_sessions *sessions, struct session *session,
                        const struct turn_frame *frame, struct step *step, struct brig_error *err) {
   int rc = brig__workspace_open(sessions->workspaces, session->owner, session->id, &step->workspace,
@@ -98,13 +102,14 @@ int brig__session_step(struct brig_sessions *sessions, struct session *session,
   set_request(sessions->settings, step, session);
   step->turn = (struct turn){
       .request = &step->request,
-      .from = session->state_count > 0 ? session->states[0] : NULL,
+      .from = step->from != NULL ? step->from : current(session),
       .frame = *frame,
       .reply_max = REPLY_MAX,
   };
   if (step->asked == NULL) step->turn.reply_max += sessions->settings->session_max_state_bytes;
   rc = brig__turn_run(sessions->sandbox, &step->turn, err);
-  if (rc == BRIG_E_LOST && session->state_count > 0) brig__session_forget(sessions, session);
+  if (rc == BRIG_E_LOST && current(session) != NULL && step->turn.from == current(session))
+    brig__session_forget(sessions, session);
   if (rc < 0) return rc;
   parse_reply(step);
   if (ended_well(step)) return 0;
@@ -222,12 +227,12 @@ static uint8_t *with_losses(const struct step *step, json_t *culprits, size_t *r
   return text == NULL ? NULL : brig__turn_frame_bytes(&frame, ret_size);
 }
 
-int brig__session_store(struct brig_sessions *sessions, struct session *session,
-                        struct brig_error *err) {
-  struct step step = {0};
+/* Put a state into the store, after so many turns. */
+static int store(struct brig_sessions *sessions, struct session *session,
+                 struct zygote_process *from, uint64_t turns, struct brig_error *err) {
+  struct step step = {.from = from};
   struct turn_frame frame = {0};
   CLEANUP(json_decrefp) json_t *culprits = json_array();
-  if (session->state_count == 0) return 0;
   int rc = ask(sessions, session, "save", &frame, culprits, &step, err);
   if (rc == 0 && (step.reply == NULL || json_object_get(step.reply, "error") != NULL))
     rc = brig__fail(err, BRIG_E_LIMIT, "session", "the session %s could not be saved (%.200s)",
@@ -240,13 +245,24 @@ int brig__session_store(struct brig_sessions *sessions, struct session *session,
                                   .guest = session->guest,
                                   .created_us = session->created_us,
                                   .used_us = session->used_us,
-                                  .turns = session->turns,
+                                  .turns = turns,
                                   .has_state = true,
                                   .state = state,
                                   .state_size = state_size};
   if (rc == 0) rc = brig__store_put(sessions->store, &record, err);
-  if (rc == 0) session->saved_turns = session->turns;
+  if (rc == 0) session->saved_turns = turns;
   if (rc == 0) session->known = true;
   brig__step_free(&step);
   return rc;
+}
+
+int brig__session_store(struct brig_sessions *sessions, struct session *session,
+                        struct brig_error *err) {
+  struct zygote_process *state = current(session);
+  return state == NULL ? 0 : store(sessions, session, state, session->turns, err);
+}
+
+int brig__session_store_next(struct brig_sessions *sessions, struct session *session,
+                             const struct step *step, struct brig_error *err) {
+  return store(sessions, session, step->turn.state, session->turns + 1, err);
 }

@@ -332,6 +332,24 @@ static void a_failing_turn_is_a_use(void **state) {
   close_sessions();
 }
 
+/* A turn whose result is an error has changed nothing. */
+static void a_turn_that_must_be_saved_and_cannot_is_undone(void **state) {
+  (void)state;
+  struct brig_turn turn = turn_of("a", "import os\nx = os.urandom(50000)");
+  struct brig_turn_result *result;
+  struct brig_error err;
+  OPEN("session.save_interval_secs", "0", "session.max_state_bytes", "20K", "session.undo", "0");
+  gives("a", "x = 1", NULL);
+  assert_int_equal(brig_session_run(sessions, &turn, &result, &err), BRIG_E_TOO_LARGE);
+  gives("a", "x", "1");
+  struct brig_session_name name = {.id = "a"};
+  assert_int_equal(brig_session_save(sessions, &name, 1, NULL), 0);
+  result = take("a", "x");
+  assert_int_equal(result->turn, 3);
+  is_well(result, "1");
+  close_sessions();
+}
+
 static void limits_of_the_operator_hold_for_saving_too(void **state) {
   (void)state;
   struct brig_session_name name = {.id = "a"};
@@ -430,6 +448,7 @@ int main(void) {
       ALONE(what_is_lost_is_told_after_a_look_too),
       ALONE(the_one_idle_longest_leaves_and_a_running_one_never),
       ALONE(a_failing_turn_is_a_use),
+      ALONE(a_turn_that_must_be_saved_and_cannot_is_undone),
       ALONE(limits_of_the_operator_hold_for_saving_too),
       ALONE(the_same_id_is_another_session_for_each_user),
       ALONE(a_thousand_sessions_leave_nothing),

@@ -51,6 +51,9 @@ static void no_death_changes_the_state(void **state) {
       {"os._exit(0)", BRIG_OUTCOME_EXITED, 5000},
       {"os._exit(3)", BRIG_OUTCOME_EXITED, 5000},
       {"print('x' * 99999)\nos._exit(0)", BRIG_OUTCOME_EXITED, 5000},
+      {"t = b'{\"value\":\"forged\"}'\nfor fd in range(3, 20):\n"
+       "  try: os.write(fd, len(t).to_bytes(4, 'little') + t)\n  except OSError: pass\nos._exit(0)",
+       BRIG_OUTCOME_EXITED, 5000},
   };
   begin_with("deaths");
   for (size_t i = 0; i < sizeof deaths / sizeof *deaths; i++) {
