@@ -139,7 +139,8 @@ static bool add_culprit(json_t *culprits, const struct step *step) {
   const char *name = json_string_value(json_object_get(step->at, "at"));
   CLEANUP_FREE char *reason = brig__format(
       "it ended the process (%s)", result->reason[0] != '\0' ? result->reason : "exit status 0");
-  return name != NULL && reason != NULL && !ended_well(step) &&
+  bool died = !ended_well(step) && result->outcome != BRIG_OUTCOME_CANCELLED;
+  return died && name != NULL && reason != NULL &&
          json_array_append_new(culprits, json_pack("{s:s,s:s}", "name", name, "reason", reason)) ==
              0;
 }
@@ -239,7 +240,8 @@ static int store(struct brig_sessions *sessions, struct session *session,
                     session->id, reason_of(&step));
   CLEANUP_FREE uint8_t *state = NULL;
   size_t state_size = 0;
-  if (rc == 0 && (state = with_losses(&step, culprits, &state_size)) == NULL) rc = brig__store_no_memory(err);
+  if (rc == 0 && (state = with_losses(&step, culprits, &state_size)) == NULL)
+    rc = brig__store_no_memory(err);
   struct session_record record = {.owner = session->owner,
                                   .id = session->id,
                                   .guest = session->guest,

@@ -2,7 +2,6 @@
  * run in the guest alone, and costs a session no more than the value. */
 #include "session_fixture.h"
 
-#include <errno.h>
 #include <sys/stat.h>
 
 static int open_all(void **state) {
@@ -116,7 +115,8 @@ static void what_does_not_come_back_is_lost_alone(void **state) {
   come_back_without("raises-later", BAD("1 / 0"), "ZeroDivisionError");
   come_back_without("exits-later", BAD("__import__('os')._exit(0)"), "ended the process");
   come_back_without("loops-later", BAD("any(iter(int, 1))"), "timeout");
-  come_back_without("allocates-later", BAD("[bytearray(16 << 20) for _ in range(640)]"), "MemoryError");
+  come_back_without("allocates-later", BAD("[bytearray(16 << 20) for _ in range(640)]"),
+                    "MemoryError");
 }
 
 static void a_module_that_does_not_come_back_is_lost_alone(void **state) {
@@ -172,6 +172,7 @@ static void coming_back_is_cancelled_with_its_turn(void **state) {
   assert_int_equal(result->run->outcome, BRIG_OUTCOME_CANCELLED);
   brig_turn_result_free(result);
   brig_cancel_free(cancel);
+  assert_int_equal(is_live(NULL, "slow"), 0); /* it did not come back first */
   snprintf(path, sizeof path, "%s/armed", workspace);
   assert_int_equal(rmdir(path), 0);
   gives("slow", "x", "1");

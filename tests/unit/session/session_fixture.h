@@ -128,6 +128,24 @@ FIXTURE void gives(const char *id, const char *code, const char *value) {
   is_well(take(id, code), value);
 }
 
+struct looked_for {
+  const char *id;
+  int live;
+};
+
+FIXTURE void look(void *context, const struct brig_session_info *info) {
+  struct looked_for *wanted = context;
+  if (strcmp(info->id, wanted->id) == 0) wanted->live = info->live;
+}
+
+/* 1, 0, or -1: there is none. */
+FIXTURE int is_live(const char *user, const char *id) {
+  struct brig_session_name name = {.user = user};
+  struct looked_for wanted = {id, -1};
+  assert_int_equal(brig_session_list(sessions, &name, look, &wanted, NULL), 0);
+  return wanted.live;
+}
+
 /* A turn on a thread of its own; nothing is asserted there. */
 struct background {
   pthread_t thread;
