@@ -7,12 +7,13 @@ import ast
 import base64
 import json
 import re
+import socket
 import subprocess
 import sys
-import types
 
 import pytest
 from conftest import BRIG, ROOT
+from session_frames import INFO, SAVE, parse, restore, run, turns
 
 DRIVER = ROOT / "guests" / "drivers" / "python_session.py"
 
@@ -63,6 +64,8 @@ def read(fd, size):
 def write(fd, data):
     if fd != FD:
         return plain_write(fd, data)
+    if reading is not None:
+        raise End  # The request was not read to its end.
     if not current:
         plain_write(1, b'\x1e')  # What a turn printed is before this if it was flushed.
     taken = bytes(data[:70000])  # A part, as a pipe may take.
@@ -96,43 +99,6 @@ def installed():
 
 INTERPRETERS = installed()
 GUESTS = INTERPRETERS[1:]
-
-
-def run(source, count=1, times=1):
-    """A turn; `times` times, it counts from 0."""
-    return {"header": {"op": "run", "count": count if times == 1 else "COUNT"}, "blob": source.encode(),
-            "times": times}
-
-
-def turns(*sources):
-    return [run(source, count) for count, source in enumerate(sources, 1)]
-
-
-def restore(blob):
-    return {"header": {"op": "restore"}, "blob": blob}
-
-
-INFO = {"header": {"op": "info"}, "blob": b""}
-SAVE = {"header": {"op": "save"}, "blob": b""}
-
-
-class Reply(types.SimpleNamespace):
-    """A reply: its header's fields, where there are some, and .blob, .header, .output."""
-
-    def __getattr__(self, name):
-        return None
-
-    @property
-    def why(self):
-        return {each["name"]: each["reason"] for each in self.lost}
-
-
-def parse(reply, output):
-    size = int.from_bytes(reply[:4], "little")
-    text = reply[4:4 + size].decode()  # It is UTF-8, so has no surrogates but as escapes:
-    assert not re.search(r"(?<!\\)(\\\\)*\\u[dD][89a-fA-F]", text)
-    header = json.loads(text)
-    return Reply(header=header, blob=reply[4 + size:], output=output, **header)
 
 
 class Player:
@@ -189,6 +155,20 @@ def test_a_turn_runs_in_a_clean_main_and_shows_its_last_expression(play):
     assert clean.blob == b""
 
 
+def test_it_serves_a_descriptor_as_an_argument_of_c():
+    """For real, but for the forks: an empty packet is a request's end."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs, subprocess.Popen([sys.executable, "-c", DRIVER.read_text(), str(theirs.fileno())],
+                                        pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL) as driver:
+        header = b'{"op": "run", "count": 1}'
+        for source in b"x = 1", b"x + 1":
+            for piece in len(header).to_bytes(4, "little"), header, source, b"":
+                ours.send(piece)
+            reply = ours.recv(65536)
+        driver.kill()
+    assert parse(reply, "").value == "2"
+
+
 def test_the_preload_has_run_outside_of_the_namespace(play):
     found, = play(run("import sys\n'fractions' in sys.modules, 'left' in globals()"),
                   preload=["import fractions\nleft = __name__"])
@@ -221,12 +201,13 @@ def test_what_a_turn_lets_go_is_gone_at_once(play):
 
 
 def test_a_traceback_has_the_users_lines_only(play):
-    *_, inner, chained, group = play(*turns(
+    *_, inner, chained, group, read = play(*turns(
         "import json\ndef f(a):\n    # a line\n    return json.loads(a)",
         "def call(x):\n    return f(x)",
         "x = 1\ncall('{')  # the end",
         "try:\n    1 / 0\nexcept Exception as error:\n    raise KeyError('k') from error",
-        "raise ExceptionGroup('both', [ValueError('v'), TypeError('t')])"))
+        "raise ExceptionGroup('both', [ValueError('v'), TypeError('t')])",
+        "import linecache; [name for name, entry in linecache.cache.items() if 'decoder' in name and entry[1:]]"))
     error = inner.error
     assert error["type"] == "json.decoder.JSONDecodeError"
     assert error["message"].startswith("Expecting property name")
@@ -244,6 +225,7 @@ def test_a_traceback_has_the_users_lines_only(play):
         "The above exception was the direct cause of the following exception:\n\n"
         'Traceback (most recent call last):\n  File "<turn 4>", line 4, in <module>\n'
         "    raise KeyError('k') from error\nKeyError: 'k'\n")
+    assert read.value == "[]"  # A library's source is not looked for.
     assert "ValueError: v" in group.error["traceback"] and "string" not in group.error["traceback"]
 
 
@@ -295,9 +277,9 @@ def test_recursion_without_end_is_an_error(play):
 def test_memory_that_ends_is_an_error(play):
     fill = ["b'x' * 2**62", "2"]
     if play.interpreter != "native":
-        fill = ["def f():\n    x = []\n    while True: x.append(bytes(100000))\nf()",
-                "def f():\n    x = []\n    while True: x.append([])\nf()",
-                "x = []\nwhile True: x.append([{}])",
+        fill = ["def f(n):\n    x = [[] for i in range(9000)]\n    f(n + 1)\nf(0)",
+                "def f():\n    x = None\n    while True: x = [x]\nf()",
+                "x = None\nwhile True: x = [x]",
                 "1 / 0", "del x", "2"]
     if "science" in play.interpreter:  # It traps when small things fill its memory.
         del fill[1:4]
@@ -306,7 +288,9 @@ def test_memory_that_ends_is_an_error(play):
     assert last.value == "2" and last.error is None
     if len(full) > 2:
         assert full[1].error["type"] == full[2].error["type"] == "MemoryError"
-        assert full[3].error["type"] in ("ZeroDivisionError", "MemoryError")
+        # There may have been no room for the traceback of what filled it and stays.
+        assert "<turn 2>" in full[1].error["traceback"] and "MemoryError" in full[2].error["traceback"]
+        assert full[3].error["type"] == "ZeroDivisionError" and full[4].error is None
 
 
 def test_long_texts_keep_their_ends_and_say_what_is_left_out(play):
@@ -333,7 +317,7 @@ def test_text_that_cannot_be_encoded_arrives_escaped(play):
 
 def test_output_is_out_before_the_reply_and_stdout_is_reset(play):
     replies = play(*turns(
-        "print('a', end=''); import sys; print('b', end='', file=sys.stderr)",
+        "import sys; print('a', end=''); print('b', end='', file=sys.stderr); sys.stdout.line_buffering",
         "import io\nmine = sys.stdout = open(1, 'w', closefd=False); print('c', end='')",
         "print('d', end='')",
         "sys.stdout = sys.stderr = None",
@@ -348,7 +332,7 @@ def test_output_is_out_before_the_reply_and_stdout_is_reset(play):
         "print('h', sys.stdout.encoding)"))
     assert [reply.output for reply in replies] == [
         "a", "c", "d", "", "e", "", "f", "", "g\n", "", "", "h utf-8\n"]
-    assert not any(reply.error for reply in replies) and replies[8].value == "True"
+    assert not any(reply.error for reply in replies) and replies[0].value == replies[8].value == "True"
 
 
 def test_stdin_has_nothing_of_the_last_turn(play):
@@ -467,8 +451,29 @@ def test_a_turn_that_breaks_what_python_has_does_not_break_the_next_ones(play, n
     assert save.error is None and "b" in save.kept and "f" in save.kept and again.value == "20"
 
 
+def test_main_is_what_it_was_whatever_a_turn_did_to_it(play):
+    *_, cleared, pickled = play(*turns(
+        "import sys; modules = sys.modules; modules['__main__'] = None", "globals().clear()",
+        "__name__, type(__builtins__).__name__",
+        "import pickle\nclass A: pass\ntype(pickle.loads(pickle.dumps(A()))) is A"))
+    assert cleared.value == "('__main__', 'module')" and pickled.value == "True"
+
+
+def test_a_tracer_does_not_follow_the_driver(play):
+    _, seen = play(*turns(
+        "import sys; seen = set()\nsys.settrace(lambda frame, *_: seen.add(frame.f_code.co_filename))\n"
+        "(lambda: 1)()", "seen, sys.gettrace()"))
+    assert seen.value == "({'<turn 1>'}, None)"
+
+
+def test_a_warning_is_given_in_each_turn(play):
+    turn = "import sys, warnings; sys.stderr = sys.stdout\nwarnings.warn('look out')"
+    first, second = play(*turns(turn, turn))
+    assert "look out" in first.output and "look out" in second.output
+
+
 @pytest.mark.parametrize("request_", [
-    b"", b"\x01", b"\xff\xff\xff\xff{}", b"\x02\0\0\0[]", b"\x02\0\0\0{}", b"\x02\0\0\0{]", b"\x02\0\0\0\xff\xff",
+    b"", b"\x01", b'\x50\0\0\0{"op": "info"}', b"\xff\xff\xff\xff{}", b"\x02\0\0\0[]", b"\x02\0\0\0{}", b"\x02\0\0\0{]", b"\x02\0\0\0\xff\xff",
     b'\x0e\0\0\0{"op": "other"}'[:18], b'\x0c\0\0\0{"op": [1]}  ', b'\x0d\0\0\0{"op": "run"}',
     b'\x19\0\0\0{"op":"run","count":"one"}',
     b'\x16\0\0\0{"op":"run","count":1}\xff', b"\x88\x13\0\0" + b"[" * 5000], ids=lambda data: repr(data[:30]))
@@ -507,6 +512,10 @@ SET_UP = turns(
     "class Uses:\n    late_too = late + 1\nuse = Uses()",
     "async def co(): yield 1\n@contextlib.contextmanager\ndef cm(): yield 3",
     "Base.patched = plain",
+    "class P1: pass\nclass P2(P1): pass\nclass P3(P2): pass",
+    "class P3(P2): pass\nclass P2(P1): pass",
+    "class P1: pass\ncell = lambda: 1; stray = 5",
+    "del stray",
     "5",
 )
 CHECK = r"""
@@ -521,6 +530,7 @@ assert pair['a'] is pair['b'] is shared and pair['f'] is plain is alias and pair
 assert pair['json'] is json and pair['deco'] is deco and method(one) and text == 'é\udc80' and _private == 4
 assert defaults() == (10, shared) and defaults()[1] is shared and late == 11 and plain.note is shared
 assert Uses.late_too == 12 and type(use) is Uses and Base.patched is plain and _ == 5
+assert P3.__base__ is P2 and P2.__base__ is P1 and cell() == 1 and 'stray' not in globals()
 assert co().__anext__ and cm().__enter__() == 3
 assert Base.__module__ == '__main__' == plain.__module__
 import inspect
@@ -548,6 +558,7 @@ def test_what_cannot_be_saved_is_named_with_a_reason(play):
     *_, save = play(*turns(
         "good = [1]\nimport types, threading, functools\ngen = (i for i in good)\nfile = open(0, closefd=False)",
         "def outer(n):\n    def inner(): return n\n    return inner\nclosure = outer(3)\n"
+        "bound = (lambda n: lambda: n)(3)\n"
         "namespace = {}; exec('def made(): pass', namespace); made = namespace.pop('made')",
         "holder = [good, {'g': gen}]; lock = threading.Lock(); module = types.ModuleType('module')",
         "async def co(): pass\nrunning = co()",
@@ -557,10 +568,10 @@ def test_what_cannot_be_saved_is_named_with_a_reason(play):
         "class Stops:\n    def __reduce__(self): raise SystemExit('stop')\nstops = Stops()",
         f"deep = []\nfor i in range({deep}): deep = [deep]",
         "del running; print('x')"), SAVE)
-    assert save.why.keys() == {"gen", "file", "closure", "made", "holder", "lock", "module", "f", "g2", "a",
+    assert save.why.keys() == {"gen", "file", "closure", "bound", "made", "holder", "lock", "module", "f", "g2", "a",
                                "loads", "twin", "stops", "deep"}
     assert save.why["gen"] == "a generator cannot be saved" and save.why["file"] == "it is an open file"
-    assert save.why["closure"] == "it is a closure" and "source is not known" in save.why["made"]
+    assert save.why["closure"] == save.why["bound"] == "it is a closure" and "source is not known" in save.why["made"]
     assert "generator" in save.why["holder"] and "lock" in save.why["lock"]
     assert save.why["module"] == "it is a module that no import gives"
     assert save.why["loads"].startswith("ValueError") and save.why["stops"] == "SystemExit: stop"
@@ -629,14 +640,17 @@ def test_a_state_that_is_none_is_an_error_and_the_session_goes_on(play):
 
 def test_errors_of_what_came_back_show_its_lines(play):
     _, save = play(run("x = 1\ndef f():\n    # why\n    return 1 / 0"), SAVE)
-    _, failed = play(restore(save.blob), run("f()"))
+    *_, failed, source = play(restore(save.blob), run("x = 1", times=3000), run("f()"),
+                              run("import inspect\ninspect.getsource(f)"), keep=2)
     assert re.search(r'File "<turn 1>", line 1, in <module>\n    f\(\)\n', failed.error["traceback"])
     assert '  File "<restored f>", line 3, in f\n    return 1 / 0\n' in failed.error["traceback"]
+    assert source.value == repr("def f():\n    # why\n    return 1 / 0\n")
 
 
 def test_paths_for_imports_come_back_first(play):
-    (play.place / "mine.py").write_text("value = 3\n")
-    place = str(play.place) if play.interpreter == "native" else "/play"
+    (play.place / "more").mkdir()
+    (play.place / "more" / "mine.py").write_text("value = 3\n")
+    place = f"{play.place}/more" if play.interpreter == "native" else "/play/more"
     *_, save = play(*turns(f"import sys; sys.path.insert(0, {place!r})", "import mine"), SAVE)
     back, check = play(restore(save.blob), run("mine.value"))
     assert back.lost == [] and check.value == "3"
