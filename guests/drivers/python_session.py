@@ -20,6 +20,7 @@ import ast, codecs, gc, json.encoder, linecache, opcode, pickle, sys, types
 from abc import ABCMeta
 from ast import AnnAssign, Assign, Expr, Expression, PyCF_ONLY_AST
 from collections import deque
+from gc import get_objects
 from importlib import import_module
 from io import BytesIO, IOBase, TextIOBase
 from itertools import islice
@@ -27,7 +28,7 @@ from os import read, write
 from sys import getprofile, gettrace, modules, setprofile, settrace
 from time import monotonic
 from traceback import TracebackException, clear_frames
-from types import CodeType, FunctionType, ModuleType
+from types import FunctionType, ModuleType
 from weakref import ref
 
 FD = int(sys.argv[1])
@@ -247,14 +248,11 @@ def refreshed(stream, fd, errors):
 
 def reseed():
     """What was seeded before this process was forked is seeded anew."""
-    if 'random' in modules:
-        modules['random'].seed()
-    if 'numpy.random' in modules:
-        modules['numpy.random'].seed()
-    if 'tempfile' in modules:
-        modules['tempfile']._name_sequence = None
-    if 'uuid' in modules:
-        modules['uuid']._node = None
+    for name in {'random', 'numpy.random'} & modules.keys():
+        modules[name].seed()
+    for name, state in ('tempfile', '_name_sequence'), ('uuid', '_node'):
+        if name in modules:
+            setattr(modules[name], state, None)
 
 
 class Keeper(pickle.Pickler):
@@ -387,7 +385,7 @@ class Session:
         self.seeded = False
         self.flags = 0     # of `from __future__ import`: it holds for later turns
         self.defined = {}  # name: its source, flags, and a weak reference to what they made
-        self.sources = {}  # name in linecache: weak references to the code compiled from it
+        self.sources = {}  # names in linecache, in order
         self.sweep = 2 * MANY
 
     def enter(self):
@@ -408,25 +406,18 @@ class Session:
         sys.stdin = sys.__stdin__ = stdin
 
     def remember(self, file, source):
-        """Lets linecache have a source: the last ones, and those of which code is alive."""
+        """Lets linecache have a source: the last ones, and those of which a function is there."""
         if len(self.sources) >= self.sweep:
+            used = {each.__code__.co_filename for each in get_objects() if type(each) is FunctionType}
             for old in list(self.sources)[:-MANY]:
-                if not any(code() for code in self.sources[old]):
+                if old not in used:
                     del self.sources[old]
                     cache.pop(old, None)
             self.defined = self.alive()
             self.sweep = len(self.sources) + MANY
         self.sources.pop(file, None)
-        self.sources[file] = []
+        self.sources[file] = None
         cache[file] = len(source), None, [line + '\n' for line in source.split('\n')], file
-
-    def watch(self, codes):
-        codes = codes[:]
-        for code in codes:
-            for part in code.co_consts:
-                if type(part) is CodeType:
-                    self.sources[code.co_filename].append(ref(part))
-                    codes.append(part)
 
     def alive(self):
         return {name: entry for name, entry in self.defined.items()
@@ -454,7 +445,6 @@ class Session:
             if last:
                 last = compile(last, file, 'eval', self.flags, True)
                 codes.append(last)
-            self.watch(codes)
             value = None
             try:
                 if body:
@@ -638,9 +628,7 @@ class Session:
             source, flags = waiting[note(name)]
             file = f'<restored {name}>'
             self.remember(file, source)
-            code = compile(source, file, 'exec', flags, True)
-            self.watch([code])
-            exec(code, names)
+            exec(compile(source, file, 'exec', flags, True), names)
             self.defined[name] = source, flags, ref(names[name])
             del waiting[name]
 
