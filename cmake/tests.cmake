@@ -28,7 +28,7 @@ if(CMOCKA_FOUND)
     add_dependencies(${name} guest-headers)
     target_compile_options(${name} PRIVATE -Wno-missing-prototypes -Wno-unused-const-variable)
     if(source MATCHES "/unit/jail/")
-      target_link_libraries(${name} PRIVATE brig-jail) # the helper's, not the library's
+      target_link_libraries(${name} PRIVATE brig-jail PkgConfig::SECCOMP) # the helper's, not the library's
     endif()
     add_test(NAME unit/${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
     set_tests_properties(unit/${name} PROPERTIES TIMEOUT 300 ENVIRONMENT

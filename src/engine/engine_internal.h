@@ -15,6 +15,19 @@ struct engine_module {
   wasmtime_module_t *module;
 };
 
+/* Settings that the C API leaves out: deps/wasmtime/lib.rs. */
+void brig_config_table_lazy_init_set(wasm_config_t *config, bool lazy);
+void brig_config_address_map_set(wasm_config_t *config, bool kept);
+
+/* Around the loading of a file of code: have it mapped where its pages can be huge.
+ * `module` is NULL if it was not loaded. */
+struct alignment {
+  void *filler;
+  size_t size;
+};
+struct alignment brig__engine_align_next(const char *path);
+void brig__engine_aligned(const struct alignment *alignment, const wasmtime_module_t *module);
+
 /* Does the host call's type match the import's? */
 bool brig__engine_call_matches(const struct wasi_call *call, const wasm_functype_t *type);
 

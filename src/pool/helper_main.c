@@ -14,30 +14,21 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "base/digest.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "pool/id_map.h"
 #include "pool/template.h"
 #include "pool/zygote.h"
 
-/* What code is compiled for: another processor's features are another key. */
-static void describe_engine(char *buffer, size_t size) {
-  char *text = NULL, hex[BRIG_DIGEST_HEX] = "";
-  size_t length = 0;
-  struct brig_digest digest;
-  /* /proc files have no size, so this reads a bounded piece. */
-  static char cpu[16384];
-  CLEANUP_FD int fd = open("/proc/cpuinfo", O_RDONLY | O_CLOEXEC);
-  ssize_t got = fd < 0 ? -1 : brig__read_all(fd, cpu, sizeof cpu - 1);
-  if (got > 0) text = strstr(cpu, "\nflags");
-  if (got > 0 && text == NULL) text = strstr(cpu, "\nFeatures");
-  if (text != NULL) {
-    text++;
-    length = strcspn(text, "\n");
-  }
-  if (brig__digest(text == NULL ? "" : text, length, &digest) == 0) brig__digest_hex(&digest, hex);
-  snprintf(buffer, size, "%s; brig %s; cpu %.16s", brig__engine_id(), BRIG_VERSION, hex);
+#ifndef PR_THP_DISABLE_EXCEPT_ADVISED
+#define PR_THP_DISABLE_EXCEPT_ADVISED (1 << 1) /* Linux 6.18 */
+#endif
+
+/* A huge page is a huge copy after fork. Those of code are asked for: before Linux 6.18
+ * it is none or all. */
+static void avoid_huge_pages(void) {
+  if (prctl(PR_SET_THP_DISABLE, 1, PR_THP_DISABLE_EXCEPT_ADVISED, 0, 0) < 0)
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 }
 
 static void prepare_process(void) {
@@ -45,7 +36,7 @@ static void prepare_process(void) {
   signal(SIGPIPE, SIG_IGN); /* guests get EPIPE, */
   signal(SIGXFSZ, SIG_IGN); /* and EFBIG */
   umask(077);
-  prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); /* a huge page is a huge copy after fork */
+  avoid_huge_pages();
   if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
@@ -72,7 +63,7 @@ static int zygote(struct jail *jail, const struct wire_setup *setup, int id_map_
   struct worker_context context = {.jail = jail, .required = setup->required, .zygote = getpid()};
   /* So that a host can end even a zygote that is stopped: by its launcher. */
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  describe_engine(hello.engine, sizeof hello.engine);
+  snprintf(hello.engine, sizeof hello.engine, "%s; brig %s", brig__engine_id(), BRIG_VERSION);
   context.proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
   context.task_fd = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (context.proc_fd < 0 || context.task_fd < 0) return 1;

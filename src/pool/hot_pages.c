@@ -7,10 +7,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_READ  22 /* Linux 5.14 */
-#define MADV_POPULATE_WRITE 23
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* Linux 5.14 */
 #endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
+
+#define HUGE_PAGE ((uintptr_t)2 << 20)
 
 /* /proc/PID/pagemap, one word a page (proc_pid_pagemap(5)) */
 #define PRESENT   (UINT64_C(1) << 63)
@@ -83,15 +87,30 @@ void brig__hot_pages_find(struct hot_pages *pages) {
   }
 }
 
-static void advise(const struct hot_ranges *ranges, int advice) {
-  for (size_t i = 0; i < ranges->count; i++)
-    madvise((void *)ranges->items[i].start, ranges->items[i].size, advice);
+void brig__hot_pages_collapse(const struct hot_pages *pages) {
+  const struct hot_ranges *ranges = &pages->read;
+  uintptr_t done = 0;
+  for (size_t i = 0; i < ranges->count; i++) {
+    uintptr_t at = ranges->items[i].start & ~(HUGE_PAGE - 1);
+    uintptr_t end = ranges->items[i].start + ranges->items[i].size;
+    for (at = at < done ? done : at; at < end; at = done) {
+      madvise((void *)at, HUGE_PAGE, MADV_COLLAPSE);
+      done = at + HUGE_PAGE;
+    }
+  }
 }
 
 void brig__hot_pages_copy(const struct hot_pages *pages) {
-  advise(&pages->written, MADV_POPULATE_WRITE);
+  const struct hot_ranges *ranges = &pages->written;
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  for (size_t i = 0; i < ranges->count; i++)
+    for (uintptr_t offset = 0; offset < ranges->items[i].size; offset += page) {
+      volatile char *at = (volatile char *)(ranges->items[i].start + offset);
+      *at = *at;
+    }
 }
 
 void brig__hot_pages_map(const struct hot_pages *pages) {
-  advise(&pages->read, MADV_POPULATE_READ);
+  for (size_t i = 0; i < pages->read.count; i++)
+    madvise((void *)pages->read.items[i].start, pages->read.items[i].size, MADV_POPULATE_READ);
 }

@@ -30,8 +30,11 @@ void brig__hot_pages_find(struct hot_pages *pages);
 
 void brig__hot_pages_close(struct hot_pages *pages);
 
-/* In a fork: copy the ones, map the others. Best effort: it is time that is gained,
- * by the first even where the task waits for it. */
+/* Then, and once: have the kernel put what of files is hot into huge pages, where it can.
+ * All who map the file have it so. */
+void brig__hot_pages_collapse(const struct hot_pages *pages);
+
+/* In a fork that waits for its task: copy the ones, map the others. */
 void brig__hot_pages_copy(const struct hot_pages *pages);
 void brig__hot_pages_map(const struct hot_pages *pages);
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include "base/error.h"
 #include "base/fd.h"
+#include "pool/processor.h"
 
 /* How many modules' code is held in memory when nobody uses it. */
 #define KEPT 16
@@ -33,6 +34,7 @@ struct entry {
 struct module_store {
   struct pool *pool;
   struct code_cache *cache;
+  struct brig_digest processor;
   pthread_mutex_t lock; /* of all entries */
   pthread_cond_t changed;
   struct entry *entries;
@@ -43,7 +45,9 @@ int brig__module_store_open(struct pool *pool, const char *directory, uint64_t m
   struct module_store *store = calloc(1, sizeof *store);
   if (store == NULL) return brig__fail(err, BRIG_E_MEMORY, "config", "out of memory");
   store->pool = pool;
-  int rc = brig__code_cache_open(directory, max_bytes, &store->cache, err);
+  int rc = brig__processor_digest(&store->processor);
+  if (rc < 0) brig__fail_errno(err, -rc, "config", "/proc/cpuinfo");
+  if (rc == 0) rc = brig__code_cache_open(directory, max_bytes, &store->cache, err);
   if (rc < 0) {
     free(store);
     return rc;
@@ -76,12 +80,13 @@ void brig__module_store_close(struct module_store *store) {
 static int make_key(const struct module_store *store, const struct module_request *request,
                     struct brig_digest *ret_key) {
   struct {
-    struct brig_digest module;
+    struct brig_digest module, processor;
     struct engine_settings settings;
     char engine[sizeof((struct wire_hello *)NULL)->engine];
   } material;
   memset(&material, 0, sizeof material);
   material.module = request->digest;
+  material.processor = store->processor;
   material.settings = request->settings;
   memcpy(material.engine, brig__pool_hello(store->pool)->engine, sizeof material.engine);
   return brig__digest(&material, sizeof material, ret_key);

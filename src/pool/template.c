@@ -107,7 +107,6 @@ static void check_task(struct template *template) {
 static void begin_task(struct template *template) {
   struct worker *worker = &template->worker;
   check_task(template);
-  brig__hot_pages_copy(&template->hot);
   struct jail_worker jail = plan(template);
   brig__worker_check_walls(worker, brig__jail_worker(template->context->jail, &jail));
   go_on(template);
@@ -294,6 +293,7 @@ static const struct engine_run *parked(void *context, const struct engine_end *s
   memcpy(fds, template->worker.fds, sizeof fds);
   if (find_hot_pages(template, fds)) return &template->run;
   brig__hot_pages_close(&template->hot);
+  brig__hot_pages_collapse(&template->hot);
   report_warm(template);
   enum zygote_role role = brig__zygote_serve(&options, &template->job);
   if (role != ZYGOTE_WORKER && role != ZYGOTE_READY) _exit(0);

@@ -35,7 +35,7 @@ struct wire_hello { /* zygote -> host, once; with `id_map` one descriptor: a use
                        namespace that maps root's files to the workers' uid */
   uint32_t magic, version;
   uint32_t id_map;
-  char engine[192]; /* what compiled code depends on: engine, settings, CPU */
+  char engine[192]; /* what compiled code depends on beside the processor */
   struct jail_report report;
 };
 
