@@ -5,14 +5,19 @@
  *                             arguments, and the program on standard input
  *   module MODULE             a module by itself
  *   load CALLERS EACH LINE... so many threads, each so often, all of them at once
+ *   turn SESSION FILE         a turn of a session, whose code is in a file
+ *   undo SESSION, save SESSION, leave SESSION (save, and end its process), drop SESSION
+ *   branch SESSION TO
  *
  * For each execution it prints: milliseconds of the call, then queue, start, run in
- * microseconds, whether it was warm, its outcome, and the first word of its output.
+ * microseconds, whether it was warm, its outcome, and the first word of its output, or a
+ * turn's value; for all else, milliseconds alone.
  *
  *   client HELPER CONFIGURATION
  */
 #include <brig/brig.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +28,9 @@ struct work {
   int each;
 };
 
+static struct brig_config *config;
 static struct brig_sandbox *sandbox;
+static struct brig_sessions *sessions;
 static pthread_mutex_t printing = PTHREAD_MUTEX_INITIALIZER;
 
 static double now_ms(void) {
@@ -63,6 +70,54 @@ static int execute(const struct work *work) {
   return 0;
 }
 
+static int turn(const char *session, const char *code) {
+  struct brig_turn turn = BRIG_TURN_INIT;
+  struct brig_turn_result *result = NULL;
+  struct brig_error err = {0};
+  turn.session = session;
+  turn.code = code;
+  double begun = now_ms();
+  if (brig_session_run(sessions, &turn, &result, &err) < 0) return fail(err.message);
+  double took = now_ms() - begun;
+  if (!result->ended_well || result->error_type != NULL) return fail(result->error_message);
+  printf("%.4f %llu %llu %llu %d %s %.40s\n", took, (unsigned long long)result->run->queue_us,
+         (unsigned long long)result->run->start_us, (unsigned long long)result->run->run_us,
+         result->run->warm, brig_outcome_name(result->run->outcome),
+         result->value != NULL ? result->value : "-");
+  brig_turn_result_free(result);
+  return 0;
+}
+
+static int manage(const char *verb, const char *session, const char *to) {
+  struct brig_session_name name = {.id = session};
+  struct brig_error err = {0};
+  double begun = now_ms();
+  int rc = 0;
+  if (strcmp(verb, "undo") == 0) rc = brig_session_undo(sessions, &name, &err);
+  if (strcmp(verb, "save") == 0) rc = brig_session_save(sessions, &name, 0, &err);
+  if (strcmp(verb, "leave") == 0) rc = brig_session_save(sessions, &name, 1, &err);
+  if (strcmp(verb, "drop") == 0) rc = brig_session_drop(sessions, &name, &err);
+  if (strcmp(verb, "branch") == 0) rc = brig_session_branch(sessions, &name, to, NULL, &err);
+  if (rc < 0) return fail(err.message);
+  printf("%.4f\n", now_ms() - begun);
+  return 0;
+}
+
+static int obey_session(const struct work *work) {
+  struct brig_error err = {0};
+  if (sessions == NULL && brig_sessions_open(sandbox, config, &sessions, &err) < 0)
+    return fail(err.message);
+  if (strcmp(work->kind, "turn") == 0) return turn(work->name, work->text);
+  return manage(work->kind, work->name, work->file);
+}
+
+static bool of_session(const char *kind) {
+  static const char *const kinds[] = {"turn", "undo", "save", "leave", "drop", "branch"};
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+    if (strcmp(kind, kinds[i]) == 0) return true;
+  return false;
+}
+
 static void *repeat(void *context) {
   const struct work *work = context;
   for (int i = 0; i < work->each; i++)
@@ -95,8 +150,11 @@ static int obey(const char *line) {
   if (sscanf(line, "load %d %d %n", &callers, &work.each, &at) == 2) line += at;
   int words = sscanf(line, "%15s %511s %511s", work.kind, work.name, work.file);
   if (words < 2) return fail("not understood");
-  if (words == 3) work.text = read_text(work.file);
-  rc = callers > 0 ? load(callers, &work) : execute(&work);
+  if (words == 3 && strcmp(work.kind, "branch") != 0) work.text = read_text(work.file);
+  if (of_session(work.kind))
+    rc = obey_session(&work);
+  else
+    rc = callers > 0 ? load(callers, &work) : execute(&work);
   free(work.text);
   fflush(stdout);
   return rc;
@@ -104,7 +162,6 @@ static int obey(const char *line) {
 
 int main(int argc, char **argv) {
   struct brig_error err = {0};
-  struct brig_config *config = NULL;
   char line[1200];
   if (argc != 3) return fail("client HELPER CONFIGURATION");
   double begun = now_ms();
@@ -116,6 +173,7 @@ int main(int argc, char **argv) {
   fflush(stdout);
   while (fgets(line, sizeof line, stdin) != NULL)
     if (obey(line) != 0) return 1;
+  brig_sessions_close(sessions);
   brig_sandbox_close(sandbox);
   brig_config_free(config);
   return 0;

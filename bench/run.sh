@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Brig beside what a user would pick instead: see compare.py. The peers come from their
-# registries, pinned, into the build directory; the wasmtime command, which takes some
-# minutes to build, is kept in ~/.cache/brig-build.
+# Brig beside what a user would pick instead: executions.py, sessions.py. The peers come
+# from their registries, pinned, into the build directory; the wasmtime command, which
+# takes some minutes to build, is kept in ~/.cache/brig-build.
 set -euo pipefail
 build=$(cd "${1:-build}" && pwd)
 rounds=${2:-40}
@@ -14,8 +14,8 @@ for guest in python python-science quickjs; do
 done
 "$build/brig" guest build python
 wat2wasm ../tests/guests/hello.wat -o "$work/hello.wasm"
-cc -O2 -Wall -Wextra -I../include client.c "$build/libbrig.a" -lcrypto -lyaml -lpthread -ldl \
-  -o "$work/client"
+cc -O2 -Wall -Wextra -I../include client.c "$build/libbrig.a" -lcrypto -lyaml -ljansson -lsqlite3 \
+  -lpthread -ldl -o "$work/client"
 
 if [ ! -e "$work/peers/ready" ]; then
   python3 -m venv "$work/peers"
@@ -27,4 +27,6 @@ if [ ! -x "$wasmtime/bin/wasmtime" ]; then
   cargo install wasmtime-cli --version 48.0.8 --locked --quiet --no-default-features \
     --features run,cranelift,cache --root "$wasmtime"
 fi
-exec python3 compare.py "$build" "$wasmtime/bin/wasmtime" "$rounds"
+for part in executions sessions; do
+  python3 $part.py "$build" "$wasmtime/bin/wasmtime" "$rounds"
+done
