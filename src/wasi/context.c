@@ -41,6 +41,17 @@ static int insert_stream(struct wasi *wasi, int host, int given, wasi_rights rig
   return insert(wasi, &entry);
 }
 
+/* Announced as a preopen: what is linked into a guest and has descriptors of its own
+ * (wasi-vfs) would take the number of one that it does not know. */
+static int insert_control(struct wasi *wasi, int host) {
+  int rc = insert_stream(wasi, host, GIVEN_CONTROL, WASI_RIGHTS_INPUT | WASI_RIGHTS_OUTPUT);
+  if (rc < 0) return rc;
+  char *name = strdup("/.turns");
+  if (name == NULL) return -ENOMEM;
+  wasi->fds.items[wasi->fds.count - 1].preopen = name;
+  return 0;
+}
+
 static int insert_mount(struct wasi *wasi, const struct wasi_mount *mount, uint32_t number) {
   struct fd_entry entry = {
       .kind = FD_DIRECTORY,
@@ -63,10 +74,7 @@ static int insert_all(struct wasi *wasi, const struct wasi_options *options) {
   if (rc == 0) rc = insert_stream(wasi, options->stderr_fd, GIVEN_STDERR, WASI_RIGHTS_OUTPUT);
   for (size_t i = 0; i < options->mount_count && rc == 0; i++)
     rc = insert_mount(wasi, &options->mounts[i], (uint32_t)i);
-  if (rc == 0 && options->has_control)
-    rc = insert_stream(wasi, options->control_fd, GIVEN_CONTROL,
-                       WASI_RIGHTS_INPUT | WASI_RIGHTS_OUTPUT);
-  return rc;
+  return rc == 0 && options->has_control ? insert_control(wasi, options->control_fd) : rc;
 }
 
 static void set_task(struct wasi *wasi, const struct wasi_options *options) {

@@ -23,7 +23,7 @@ struct fd_entry {
   uint16_t flags; /* WASI_FDFLAG_... */
   uint32_t mount; /* which mount it is of; directories and files */
   wasi_rights base, inheriting;
-  char *preopen; /* its name, if it is a preopened directory */
+  char *preopen; /* its name, if it is a preopen */
   int listing;   /* directories: a second descriptor to list by, or -1 */
   struct dir_buffer *entries;
 };

@@ -126,6 +126,23 @@ static void long_output_is_kept_in_a_file(void **state) {
   close_sessions();
 }
 
+static void every_python_has_sessions(void **state) {
+  (void)state;
+  static const char *const guests[] = {"python@3.12.0", "python-science"};
+  OPEN();
+  for (int i = 0; i < 2; i++) {
+    struct brig_turn turn = turn_of(i == 0 ? "a" : "b", "import math\nx = 41");
+    struct brig_session_name name = {.id = turn.session};
+    turn.guest = guests[i];
+    turn.limits.timeout_ms = 0;
+    is_well(run(&turn), NULL);
+    gives(turn.session, "x += 1\nx", "42");
+    assert_int_equal(brig_session_save(sessions, &name, 1, NULL), 0);
+    gives(turn.session, "math.floor(x)", "42");
+  }
+  close_sessions();
+}
+
 static void another_user_finds_nothing(void **state) {
   (void)state;
   struct brig_session_name other = {.tenant = "t", .user = "u", .id = "a"};
@@ -214,6 +231,7 @@ int main(void) {
       ALONE(a_branch_goes_its_own_way),
       ALONE(files_are_told_once_and_removed_with_the_session),
       ALONE(long_output_is_kept_in_a_file),
+      ALONE(every_python_has_sessions),
       ALONE(another_user_finds_nothing),
       ALONE(hostile_ids_are_refused),
       ALONE(a_workspace_made_a_link_is_refused),
