@@ -178,6 +178,15 @@ static int add_requested(struct brig_sandbox *sandbox, struct mounts *mounts, co
   return rc < 0 ? rc : add_path(sandbox, mounts, host, name, read_write, err);
 }
 
+/* The last one, under a second name. */
+static int add_again(struct mounts *mounts, const char *name, struct brig_error *err) {
+  size_t last = mounts->count - 1;
+  int first = mounts->items[last].fd, fd = first;
+  if (first >= 0 && (fd = fcntl(first, F_DUPFD_CLOEXEC, 0)) < 0)
+    return brig__fail_errno(err, errno, "permissions", "%s", name);
+  return add(mounts, fd, name, mounts->items[last].read_write, err);
+}
+
 static int add_configured(struct brig_sandbox *sandbox, struct mounts *mounts,
                           struct brig_error *err) {
   const struct config_list *paths = &sandbox->settings->wasi_allowed_paths;
@@ -220,7 +229,7 @@ int brig__mounts_open(struct brig_sandbox *sandbox, const struct brig_request *r
   }
   if (rc == 0 && request->workspace != NULL) {
     rc = add_requested(sandbox, ret_mounts, request->workspace, "/workspace", true, err);
-    if (rc == 0) rc = add_requested(sandbox, ret_mounts, request->workspace, ".", true, err);
+    if (rc == 0) rc = add_again(ret_mounts, ".", err);
   }
   if (rc == 0 && request->memory != NULL)
     rc = add_requested(sandbox, ret_mounts, request->memory, "/memory", true, err);
