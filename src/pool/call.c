@@ -71,18 +71,24 @@ static int make_socket(int *ret_ours, int *ret_theirs) {
   return 0;
 }
 
+/* A turn's, beside those that every worker has. */
+static int make_turn_channels(struct exchange *exchange) {
+  const struct wire_task *task = &exchange->call->task;
+  int rc = 0;
+  if (task->session) rc = make_pipe(exchange, REPLY, (int)WIRE_FD_REPLY(task));
+  if (task->session && rc == 0)
+    rc = make_socket(&exchange->state, &exchange->theirs[WIRE_FD_STATE(task)]);
+  return rc;
+}
+
 static int make_channels(struct exchange *exchange) {
   const struct pool_call *call = exchange->call;
-  const struct wire_task *task = &call->task;
   int rc = make_socket(&exchange->watched[CONTROL].fd, &exchange->theirs[WIRE_FD_CONTROL]);
   if (rc == 0) rc = make_pipe(exchange, STATUS, WIRE_FD_STATUS);
   for (size_t i = WIRE_FD_STDIN; i < call->fd_count; i++) exchange->theirs[i] = call->fds[i];
   if (rc == 0 && call->fds[WIRE_FD_STDOUT] < 0) rc = make_pipe(exchange, OUT, WIRE_FD_STDOUT);
   if (rc == 0 && call->fds[WIRE_FD_STDERR] < 0) rc = make_pipe(exchange, ERR, WIRE_FD_STDERR);
-  if (rc == 0 && task->session) rc = make_pipe(exchange, REPLY, (int)WIRE_FD_REPLY(task));
-  if (rc == 0 && task->session)
-    rc = make_socket(&exchange->state, &exchange->theirs[WIRE_FD_STATE(task)]);
-  return rc;
+  return rc == 0 ? make_turn_channels(exchange) : rc;
 }
 
 /* The socket is shared by all callers; when it is full we wait, but for no longer
@@ -250,10 +256,14 @@ static bool give_task(struct exchange *exchange) {
       .magic = WIRE_MAGIC, .kind = WIRE_WORD_START, .timeout_us = call->task.timeout_us};
   int fds[WIRE_MAX_FDS] = {call->fds[WIRE_FD_STDIN]};
   size_t count = call->fd_count - WIRE_FD_PROGRAM;
-  memcpy(fds + 1, call->fds + WIRE_FD_PROGRAM, count * sizeof *fds);
-  if (brig__wire_send(exchange->watched[STATUS].fd, &call->task, sizeof call->task, fds, count + 1,
-                      MSG_DONTWAIT) < 0)
-    return false;
+  if (make_turn_channels(exchange) < 0) return false;
+  for (size_t i = 0; i < count; i++)
+    fds[1 + i] = call->fds[WIRE_FD_PROGRAM + i] >= 0 ? call->fds[WIRE_FD_PROGRAM + i]
+                                                     : exchange->theirs[WIRE_FD_PROGRAM + i];
+  int rc = brig__wire_send(exchange->watched[STATUS].fd, &call->task, sizeof call->task, fds,
+                           count + 1, MSG_DONTWAIT);
+  close_theirs(exchange);
+  if (rc < 0) return false;
   /* The zygote is told next, so that it does not run first. From here on the task is
    * given, though the worker may be done with it, and gone, before the zygote hears. */
   brig__wire_send(exchange->watched[CONTROL].fd, &start, sizeof start, NULL, 0, MSG_DONTWAIT);
@@ -291,8 +301,7 @@ int brig__call_run(struct zygote_process *process, const struct pool_call *call,
   open_exchange(&exchange, call);
   exchange.end.sent_us = brig__now_us();
   *ret_state = CALL_ANSWERED;
-  bool ready = call->task.operation == WIRE_RESUME && !call->task.session &&
-               start_ready(process, &exchange);
+  bool ready = call->task.operation == WIRE_RESUME && start_ready(process, &exchange);
   if (!ready) rc = start_forked(process, &exchange, ret_state, err);
   if (rc == 0) {
     exchange.end.ready = ready;

@@ -18,6 +18,9 @@
 /* A sample that takes longer is not waited for. */
 #define SAMPLE_SECONDS 1
 
+/* How long a session's next turn may be in coming and still find a worker ready. */
+#define READY_TURN_SECONDS 5
+
 /* One a process: the zygote's, and a copy in each of its forks. */
 struct template {
   struct worker_context *context;
@@ -112,24 +115,27 @@ static void begin_task(struct template *template) {
   go_on(template);
 }
 
-/* STDIN, PROGRAM and the directories come with the task; the rest is here. */
-static void receive_task(struct template *template) {
+/* STDIN, PROGRAM and what follows come with the task; the rest is here. */
+static void receive_task(struct template *template, int link) {
   struct zygote_job *job = &template->job;
+  struct worker *worker = &template->worker;
   int fds[WIRE_MAX_FDS];
   size_t count = 0;
-  int rc = brig__wire_receive(JAIL_LINK, &job->task, sizeof job->task, fds, WIRE_MAX_FDS, &count);
+  int rc = brig__wire_receive(link, &job->task, sizeof job->task, fds, WIRE_MAX_FDS, &count);
   if (rc < 0) _exit(0); /* the host is gone, or wants it no more */
-  if (count != 2u + job->task.mounts || job->task.mounts > WIRE_MAX_MOUNTS)
-    brig__worker_fail_errno(&template->worker, -EPROTO, "a ready worker's task");
+  job->fd_count = WIRE_FD_COMMON + count - 1;
+  if (count == 0 || job->task.mounts > WIRE_MAX_MOUNTS ||
+      job->fd_count != brig__wire_fd_count(&job->task))
+    brig__worker_fail_errno(worker, -EPROTO, "a ready worker's task");
   job->fds[WIRE_FD_STDIN] = fds[0];
   for (size_t i = 1; i < count; i++) job->fds[WIRE_FD_PROGRAM + i - 1] = fds[i];
-  job->fd_count = WIRE_FD_PROGRAM + count - 1;
+  worker->task = &job->task;
+  worker->fd_count = job->fd_count;
 }
 
 /* Fenced for any task of the template, then told which. */
 static void wait_for_task(struct template *template) {
   struct worker *worker = &template->worker;
-  struct zygote_job *job = &template->job;
   worker->task = &template->start;
   struct jail_worker ceilings = plan(template);
   ceilings.mount_count = 0;
@@ -137,9 +143,7 @@ static void wait_for_task(struct template *template) {
   brig__hot_pages_copy(&template->hot);
   brig__hot_pages_map(&template->hot);
   brig__worker_check_walls(worker, brig__jail_ready(template->context->jail, &ceilings));
-  receive_task(template);
-  worker->task = &job->task;
-  worker->fd_count = job->fd_count;
+  receive_task(template, JAIL_LINK);
   check_task(template);
   struct jail_worker jail = plan(template);
   brig__worker_check_walls(worker, brig__jail_narrow(template->context->jail, &jail));
@@ -228,12 +232,26 @@ static void report_warm(struct template *template) {
   close(template->statm);
 }
 
-static void begin_fork(struct template *template, pid_t parent) {
+static void begin_fork(struct template *template, pid_t parent, bool ready) {
   struct worker *worker = &template->worker;
   brig__worker_begin(parent);
+  if (ready) template->job.fd_count = WIRE_FD_COMMON;
   worker->fd_count = template->job.fd_count;
   worker->report = (struct wire_report){0};
   close_inherited(template);
+}
+
+/* For a while: that is for sessions in use, and there may be a thousand that are not. A
+ * task that is sent after the shutdown is refused, and one before it is here. */
+static void wait_for_turn(struct template *template) {
+  int link = template->job.fds[WIRE_FD_STATUS];
+  struct pollfd task = {link, POLLIN, 0};
+  brig__hot_pages_copy(&template->hot);
+  if (ppoll(&task, 1, &(struct timespec){READY_TURN_SECONDS, 0}, NULL) == 0) {
+    shutdown(link, SHUT_RD);
+    if (poll(&task, 1, 0) == 0) _exit(0);
+  }
+  receive_task(template, link);
 }
 
 /* A turn of a session: the walls are up since the first. */
@@ -269,11 +287,16 @@ static const struct engine_run *turn_ended(void *context, const struct engine_en
   struct template *template = context;
   become_state(template, so_far);
   for (;;) {
-    struct zygote_options options = {
-        .context = template->context, .socket = template->socket, .of_template = true};
+    struct zygote_options options = {.context = template->context,
+                                     .socket = template->socket,
+                                     .of_template = true,
+                                     .ready = 1,
+                                     .of_state = true};
     pid_t parent = getpid();
-    if (brig__zygote_serve(&options, &template->job) != ZYGOTE_WORKER) _exit(0);
-    begin_fork(template, parent);
+    enum zygote_role role = brig__zygote_serve(&options, &template->job);
+    if (role != ZYGOTE_WORKER && role != ZYGOTE_READY) _exit(0);
+    begin_fork(template, parent, role == ZYGOTE_READY);
+    if (role == ZYGOTE_READY) wait_for_turn(template);
     if (template->job.task.operation == WIRE_RESUME) {
       begin_turn(template);
       return &template->run;

@@ -34,6 +34,7 @@ struct zygote {
   struct zygote_job *job;
   int epoll, signals;
   uint32_t ready;        /* workers that wait */
+  bool resting;          /* none is to be made ready before the next task */
   uint64_t refill_at_us; /* not before, while others run */
   struct child *children;
   size_t count, capacity;
@@ -113,6 +114,7 @@ static enum zygote_role serve_host(struct zygote *zygote) {
                       brig__now_us() + task->timeout_us +
                           (task->session ? WIRE_TURN_GRACE_US : 0));
   zygote->refill_at_us = brig__now_us() + REFILL_AFTER_US;
+  zygote->resting = false;
   if (pid == 0) return ZYGOTE_WORKER;
   if (pid < 0 && job->fd_count > 0) refuse(job->fds[WIRE_FD_CONTROL], -pid);
   for (size_t i = 0; i < job->fd_count; i++) close(job->fds[i]);
@@ -140,7 +142,10 @@ static void report_exit(struct zygote *zygote, struct child *child, int status,
     epoll_ctl(zygote->epoll, EPOLL_CTL_DEL, child->control, NULL);
     close(child->control);
   }
-  if (child->ready) zygote->ready--;
+  if (child->ready) {
+    zygote->ready--;
+    zygote->resting = zygote->options->of_state;
+  }
   *child = zygote->children[--zygote->count];
 }
 
@@ -165,15 +170,18 @@ static void stop(struct zygote *zygote, struct child *child) {
 
 static void start(struct zygote *zygote, struct child *child, uint64_t timeout_us) {
   child->ready = false;
-  child->deadline_us = brig__now_us() + timeout_us;
+  child->deadline_us =
+      brig__now_us() + timeout_us + (zygote->options->of_state ? WIRE_TURN_GRACE_US : 0);
   zygote->refill_at_us = brig__now_us() + REFILL_AFTER_US;
   zygote->ready--;
+  zygote->resting = false;
 }
 
 static void let_go(struct zygote *zygote, struct child *child) {
   epoll_ctl(zygote->epoll, EPOLL_CTL_DEL, child->control, NULL);
   close(child->control);
   *child = zygote->children[--zygote->count];
+  zygote->resting = zygote->options->of_state;
 }
 
 static void serve_control(struct zygote *zygote, pid_t pid) {
@@ -233,7 +241,9 @@ static void offer(struct zygote *zygote, pid_t pid, const struct channels *chann
 
 /* Fork workers ahead of demand; where that fails, demand will show it. */
 static enum zygote_role refill(struct zygote *zygote) {
-  if (zygote->count > zygote->ready && brig__now_us() < zygote->refill_at_us) return ZYGOTE_STAYS;
+  bool busy = zygote->count > zygote->ready, of_state = zygote->options->of_state;
+  if (zygote->resting || (busy && of_state)) return ZYGOTE_STAYS;
+  if ((busy || of_state) && brig__now_us() < zygote->refill_at_us) return ZYGOTE_STAYS;
   while (zygote->ready < zygote->options->ready) {
     struct channels channels;
     if (open_channels(&channels) < 0) return ZYGOTE_STAYS;
@@ -321,6 +331,7 @@ enum zygote_role brig__zygote_serve(const struct zygote_options *options,
   struct zygote zygote = {.options = options, .job = ret_job};
   struct epoll_event events[64];
   if (open_zygote(&zygote) < 0) return ZYGOTE_ENDED;
+  zygote.refill_at_us = brig__now_us() + REFILL_AFTER_US;
   enum zygote_role role = refill(&zygote);
   while (role == ZYGOTE_STAYS) {
     int count = epoll_wait(zygote.epoll, events, 64, keep_deadlines(&zygote));

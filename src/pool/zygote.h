@@ -11,6 +11,8 @@ struct zygote_options {
   int socket;       /* to the host */
   bool of_template; /* workers go on from where this process is */
   uint32_t ready;   /* so many of them are forked ahead of demand */
+  bool of_state;    /* one session's: a ready worker that was not needed, or that has become
+                       the next state, is not replaced */
 };
 
 /* What a fork is for. */

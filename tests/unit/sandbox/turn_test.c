@@ -124,6 +124,53 @@ static void a_state_whose_process_died_is_lost(void **unused) {
   brig__state_end(state);
 }
 
+/* What a state that is `depth` below us has forked: the last of it, once there are so
+ * many. 0 if that is not so in time. */
+static pid_t forked_by(int depth, size_t wanted, int ms) {
+  pid_t pids[16];
+  for (; ms > 0; ms -= 5, usleep(5000)) {
+    size_t count = find_below(getpid(), depth + 1, pids, 16);
+    if (count == wanted) return wanted == 0 ? 1 : pids[count - 1];
+  }
+  return 0;
+}
+
+static void the_next_turn_finds_a_worker_ready(void **unused) {
+  (void)unused;
+  struct zygote_process *first = well(NULL, "x = 1", "");
+  pid_t ready = forked_by(3, 1, 2000);
+  assert_int_not_equal(ready, 0);
+  struct zygote_process *second = well(first, "x += 1; print(x)", "2\n");
+  assert_int_not_equal(forked_by(4, 1, 2000), 0);
+  assert_int_equal(forked_by(3, 1, 100), ready); /* it is the state, and none comes after it */
+  badly(second, "import os; os._exit(0)", BRIG_OUTCOME_EXITED);
+  assert_int_not_equal(forked_by(4, 1, 2000), 0); /* for another try */
+  brig__state_end(second);
+  brig__state_end(well(first, "print(x)", "1\n"));
+  brig__state_end(first);
+}
+
+static void a_ready_worker_is_not_relied_upon(void **unused) {
+  (void)unused;
+  struct zygote_process *state = well(NULL, "x = 1", "");
+  pid_t ready = forked_by(3, 1, 2000);
+  assert_int_equal(kill(ready, SIGKILL), 0);
+  while (kill(ready, 0) == 0) usleep(1000);
+  brig__state_end(well(state, "print(x)", "1\n"));
+  brig__state_end(state);
+}
+
+/* There may be many sessions that nobody uses. */
+static void a_ready_worker_does_not_wait_for_ever(void **unused) {
+  (void)unused;
+  struct zygote_process *state = well(NULL, "x = 1", "");
+  assert_int_not_equal(forked_by(3, 1, 2000), 0);
+  assert_int_not_equal(forked_by(3, 0, 10000), 0);
+  struct zygote_process *next = well(state, "print(x)", "1\n");
+  brig__state_end(next);
+  brig__state_end(state);
+}
+
 static double now(void) {
   struct timespec at;
   clock_gettime(CLOCK_MONOTONIC, &at);
@@ -160,6 +207,9 @@ int main(void) {
       cmocka_unit_test(no_bad_turn_hurts_the_state),
       cmocka_unit_test(a_state_is_branched),
       cmocka_unit_test(a_state_whose_process_died_is_lost),
+      cmocka_unit_test(the_next_turn_finds_a_worker_ready),
+      cmocka_unit_test(a_ready_worker_is_not_relied_upon),
+      cmocka_unit_test(a_ready_worker_does_not_wait_for_ever),
       cmocka_unit_test(many_turns_leave_nothing),
   };
   return cmocka_run_group_tests(tests, setup, teardown);

@@ -77,18 +77,29 @@ FIXTURE size_t find_all(pid_t *pids, size_t size) {
   return count;
 }
 
-/* The one that is not among the first `count`; waited for. */
-FIXTURE pid_t find_new(const pid_t *before, size_t count) {
+/* The state of a session's first turn is a fork of a zygote's. */
+FIXTURE size_t find_states(pid_t *pids) { return find_below(getpid(), 3, pids, 256); }
+
+/* The state that is not among the first `count`. */
+FIXTURE pid_t find_new_state(const pid_t *before, size_t count) {
   pid_t pids[256];
-  for (int tries = 0; tries < 2000; tries++, usleep(1000)) {
-    size_t now = find_all(pids, 256);
-    for (size_t i = 0; i < now; i++) {
-      bool old = false;
-      for (size_t j = 0; j < count; j++) old |= pids[i] == before[j];
-      if (!old) return pids[i];
-    }
+  size_t now = find_states(pids);
+  for (size_t i = 0; i < now; i++) {
+    bool old = false;
+    for (size_t j = 0; j < count; j++) old |= pids[i] == before[j];
+    if (!old) return pids[i];
   }
-  return -1;
+  fail_msg("there is no new state");
+  return 0; /* never: kill(0) and kill(-1) are for many */
+}
+
+/* What a state has forked: a worker that is ready, runs a turn, or is the next state. */
+FIXTURE pid_t only_child(pid_t state) {
+  pid_t pids[16];
+  for (int tries = 0; tries < 2000; tries++, usleep(1000))
+    if (find_below(state, 1, pids, 16) == 1) return pids[0];
+  fail_msg("the state has %zu children", find_below(state, 1, pids, 16));
+  return 0;
 }
 
 static struct brig_turn turn_of(const char *id, const char *code) {

@@ -172,13 +172,16 @@ static void a_driver_that_cannot_ask_is_dead(void **state) {
 static void signalled(const char *id, int signal, uint64_t timeout_ms, enum brig_outcome outcome) {
   struct background background = {0};
   pid_t before[256];
+  size_t count = find_states(before);
   begin_with(id);
-  size_t count = find_all(before, 256);
+  pid_t from = find_new_state(before, count), worker = only_child(from);
+  usleep(10 * 1000); /* until it has been offered */
   background.turn = turn_of(id, "x.append('changed')\n" WAIT_FOR_GO);
   background.turn.limits.timeout_ms = timeout_ms;
   pthread_create(&background.thread, NULL, run_background, &background);
   wait_until_here(id);
-  assert_int_equal(kill(find_new(before, count), signal), 0);
+  assert_int_equal(only_child(from), worker);
+  assert_int_equal(kill(worker, signal), 0);
   struct brig_turn_result *result = finish(&background);
   assert_int_equal(result->run->outcome, outcome);
   assert_false(result->ended_well);
@@ -227,13 +230,12 @@ static void save(const char *id) {
 static void a_state_that_was_killed_is_what_was_saved(void **state) {
   (void)state;
   pid_t before[256];
-  size_t count = find_all(before, 256);
+  size_t count = find_states(before);
   begin_with("saved");
-  pid_t first = find_new(before, count);
+  pid_t first = find_new_state(before, count);
   save("saved");
-  count = find_all(before, 256);
   gives("saved", "x.append('not saved')", NULL);
-  pid_t second = find_new(before, count);
+  pid_t second = only_child(first);
   end(second);
   end(first); /* what an undo would go back to */
   is_lost_once("saved");
@@ -247,9 +249,9 @@ static void a_state_that_was_killed_unsaved_begins_anew(void **state) {
   (void)state;
   pid_t before[256];
   struct brig_session_name name = {.id = "unsaved"};
-  size_t count = find_all(before, 256);
+  size_t count = find_states(before);
   begin_with("unsaved");
-  end(find_new(before, count));
+  end(find_new_state(before, count));
   assert_int_equal(brig_session_branch(sessions, &name, "twig", NULL, NULL), BRIG_E_LOST);
   struct brig_turn_result *result = take("unsaved", "'x' in globals()");
   assert_int_equal(result->turn, 1);
