@@ -7,7 +7,9 @@ if(NOT WASMTIME_ROOT)
   if(failed)
     message(FATAL_ERROR "scripts/build-engine.sh failed")
   endif()
-  set(WASMTIME_ROOT "${built}" CACHE PATH "" FORCE)
+  set(WASMTIME_ROOT "${built}") # of this run: the next one may want another
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS scripts/build-engine.sh
+    deps/wasmtime/Cargo.toml deps/wasmtime/Cargo.lock deps/wasmtime/lib.rs)
 endif()
 if(NOT EXISTS ${WASMTIME_ROOT}/lib/libwasmtime.a)
   message(FATAL_ERROR "there is no lib/libwasmtime.a in WASMTIME_ROOT=${WASMTIME_ROOT}")
