@@ -24,6 +24,9 @@
  * process, later: values that pickle, imports, functions and classes. What could not be
  * kept is listed in the result of that turn.
  *
+ * Several processes may have the same store. A session that is in one's memory is that
+ * one's alone: another waits some seconds for it, and is BRIG_E_BUSY.
+ *
  * Threads: all of this may be called from any number of threads at once; turns of one
  * session, and what else is asked of it, take place one after the other, in the order
  * they came. Who would wait behind `session.queue_length` others, or has waited for
@@ -74,6 +77,8 @@ struct brig_turn {
   void *on_output_context;
   struct brig_cancel *cancel; /* also while the turn waits for others */
   int once; /* 1, without `session`: it ends with this turn, and nothing is kept of it */
+  int input_fd; /* instead of `input`: a descriptor, if input_from_fd is 1 */
+  int input_from_fd;
 };
 #define BRIG_TURN_INIT \
   { .size = sizeof(struct brig_turn), .limits = BRIG_LIMITS_INIT }
@@ -131,6 +136,18 @@ BRIG_API int brig_session_branch(struct brig_sessions *sessions,
 /* Save it now, and let its process go if `leave` is 1. */
 BRIG_API int brig_session_save(struct brig_sessions *sessions, const struct brig_session_name *name,
                                int leave, struct brig_error *err);
+
+/* What could not be kept when it was last saved, as the turn that brings it back will
+ * tell. What is shown is valid during the call of `each`. BRIG_E_NOT_FOUND if it was
+ * never saved. */
+BRIG_API int brig_session_lost(struct brig_sessions *sessions, const struct brig_session_name *name,
+                               void (*each)(void *context, const struct brig_lost *lost),
+                               void *context, struct brig_error *err);
+
+/* The host's path of its workspace, in fresh memory. */
+BRIG_API int brig_session_workspace(struct brig_sessions *sessions,
+                                    const struct brig_session_name *name, char **ret_path,
+                                    struct brig_error *err);
 
 /* End it and remove what is kept of it, its workspace too. */
 BRIG_API int brig_session_drop(struct brig_sessions *sessions, const struct brig_session_name *name,

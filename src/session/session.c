@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/thread.h"
@@ -38,8 +39,8 @@ static int open_store(struct brig_sessions *sessions, struct brig_error *err) {
   CLEANUP_FREE char *path = NULL;
   if (settings->session_in_memory) return brig__store_memory_open(&limits, &sessions->store, err);
   int rc = brig__config_session_store(sessions->config, &path, err);
-  return rc < 0 ? rc
-                : brig__store_sqlite_open(path, &limits, STORE_BUSY_MS, &sessions->store, err);
+  if (rc == 0) rc = brig__store_sqlite_open(path, &limits, STORE_BUSY_MS, &sessions->store, err);
+  return rc < 0 ? rc : brig__claims_open(path, &sessions->claims, err);
 }
 
 static int start_thread(struct brig_sessions *sessions, struct brig_error *err) {
@@ -54,6 +55,7 @@ int brig_sessions_open(struct brig_sandbox *sandbox, const struct brig_config *c
   pthread_condattr_t monotonic;
   if (sessions == NULL) return brig__fail(err, BRIG_E_MEMORY, "session", "out of memory");
   sessions->sandbox = sandbox;
+  sessions->claims = -1;
   brig__sessions_table_init(sessions);
   pthread_mutex_init(&sessions->lock, NULL);
   pthread_condattr_init(&monotonic);
@@ -81,6 +83,7 @@ void brig_sessions_close(struct brig_sessions *sessions) {
   if (sessions->running) pthread_join(sessions->thread, NULL);
   brig__sessions_end_all(sessions);
   brig__store_close(sessions->store);
+  if (sessions->claims >= 0) close(sessions->claims);
   brig_config_free(sessions->config);
   free(sessions->workspaces);
   pthread_cond_destroy(&sessions->wake);
@@ -261,7 +264,23 @@ int brig_session_run(struct brig_sessions *sessions, const struct brig_turn *tur
   return rc == BRIG__CANCELLED ? cancelled(id, ret_result, err) : rc;
 }
 
+static int no_session(const struct brig_session_name *name, struct brig_error *err) {
+  return brig__fail(err, BRIG_E_NOT_FOUND, "session", "there is no session %s", name->id);
+}
+
 /* --- The others ------------------------------------------------------------------ */
+
+static int no_earlier_state(const struct brig_sessions *sessions, const struct session *session,
+                            struct brig_error *err) {
+  if (session->state_count == 0)
+    return brig__fail(err, BRIG_E_NOT_FOUND, "session",
+                      "there is no earlier state of the session %s: it is saved as it is, and a "
+                      "turn can be undone only while the process that ran it goes on",
+                      session->id);
+  return brig__fail(err, BRIG_E_NOT_FOUND, "session",
+                    "there is no earlier state of the session %s (session.undo keeps %llu)",
+                    session->id, (unsigned long long)sessions->settings->session_undo);
+}
 
 static int make_live(struct brig_sessions *sessions, struct session *session,
                      struct brig_error *err) {
@@ -278,9 +297,7 @@ int brig_session_undo(struct brig_sessions *sessions, const struct brig_session_
   int rc = enter(sessions, name, &session, err);
   if (rc < 0) return rc;
   if (session->state_count < 2) {
-    rc = brig__fail(err, BRIG_E_NOT_FOUND, "session",
-                    "there is no earlier state of the session %s (session.undo keeps %llu)",
-                    session->id, (unsigned long long)sessions->settings->session_undo);
+    rc = no_earlier_state(sessions, session, err);
   } else {
     brig__session_pop(session);
     session->turns--;
@@ -342,14 +359,52 @@ int brig_session_save(struct brig_sessions *sessions, const struct brig_session_
 int brig_session_drop(struct brig_sessions *sessions, const struct brig_session_name *name,
                       struct brig_error *err) {
   struct session *session;
-  int rc = enter(sessions, name, &session, err);
+  CLEANUP_FREE char *owner = brig__session_owner(name->tenant, name->user);
+  int rc = brig__session_id_check(name->id, err);
+  if (rc == 0 && owner == NULL) rc = brig__store_no_memory(err);
+  /* Made, as turns that all went wrong leave a workspace, and no session. */
+  if (rc == 0) rc = brig__session_enter(sessions, owner, name->id, true, NULL, &session, err);
   if (rc < 0) return rc;
+  bool there = session->known || session->state_count > 0;
   rc = brig__store_remove(sessions->store, session->owner, session->id, err);
   if (rc == 0 && !sessions->settings->session_keep_workspaces)
     brig__workspace_remove(sessions->workspaces, session->owner, session->id);
   brig__session_forget(sessions, session);
   brig__session_leave(sessions, session);
+  return rc < 0 || there ? rc : no_session(name, err);
+}
+
+int brig_session_workspace(struct brig_sessions *sessions, const struct brig_session_name *name,
+                           char **ret_path, struct brig_error *err) {
+  CLEANUP_FREE char *memory = NULL;
+  struct session *session;
+  int rc = enter(sessions, name, &session, err);
+  if (rc < 0) return rc;
+  rc = brig__workspace_open(sessions->workspaces, session->owner, session->id, ret_path, &memory,
+                            err);
+  brig__session_leave(sessions, session);
   return rc;
+}
+
+int brig_session_lost(struct brig_sessions *sessions, const struct brig_session_name *name,
+                      void (*each)(void *context, const struct brig_lost *lost), void *context,
+                      struct brig_error *err) {
+  CLEANUP_FREE char *owner = brig__session_owner(name->tenant, name->user);
+  CLEANUP_FREE struct session_record *record = NULL;
+  int rc = brig__session_id_check(name->id, err);
+  if (rc == 0 && owner == NULL) rc = brig__store_no_memory(err);
+  if (rc == 0) rc = brig__store_get(sessions->store, owner, name->id, &record, err);
+  if (rc < 0) return rc;
+  json_t *losses = brig__session_losses(record), *item;
+  size_t at;
+  if (losses == NULL) return brig__session_damaged(name->id, err);
+  json_array_foreach(losses, at, item) {
+    struct brig_lost lost = {json_string_value(json_object_get(item, "name")),
+                             json_string_value(json_object_get(item, "reason"))};
+    if (lost.name != NULL && lost.reason != NULL) each(context, &lost);
+  }
+  json_decref(losses);
+  return 0;
 }
 
 int brig_session_show(struct brig_sessions *sessions, const struct brig_session_name *name,

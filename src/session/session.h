@@ -17,6 +17,7 @@
 #include "config/config.h"
 #include "sandbox/queue.h"
 #include "sandbox/turn.h"
+#include "session/claim.h"
 #include "session/store.h"
 #include "session/workspace.h"
 
@@ -55,6 +56,7 @@ struct session {
   /* saved_turns: as many had the saved state; tried_turns: the one that was tried last */
   uint64_t created_us, turns, saved_turns, tried_turns;
   bool known;                              /* it is in the store */
+  bool claimed;                            /* no other process has it */
   struct workspace_seen seen;              /* files that the last turn was told of */
 };
 
@@ -63,6 +65,7 @@ struct brig_sessions {
   struct brig_config *config;
   const struct brig_settings *settings;
   struct store *store;
+  int claims;       /* see claim.h */
   char *workspaces; /* the directory */
   pthread_mutex_t lock;
   pthread_cond_t wake; /* of the thread */
@@ -137,6 +140,10 @@ void brig__step_adopt(struct brig_sessions *sessions, struct session *session, s
  * session->lost then, an array of {"name", "reason"}. BRIG__CANCELLED. */
 int brig__session_restore(struct brig_sessions *sessions, struct session *session,
                           const struct brig_cancel *cancel, struct brig_error *err);
+/* What could not be kept when it was saved, an array of {"name", "reason"}; NULL if the record
+ * is damaged, or there is no memory. */
+json_t *brig__session_losses(const struct session_record *record);
+int brig__session_damaged(const char *id, struct brig_error *err);
 /* Put it into the store. */
 int brig__session_store(struct brig_sessions *sessions, struct session *session,
                         struct brig_error *err);

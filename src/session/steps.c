@@ -85,6 +85,8 @@ static void set_request(const struct brig_settings *settings, struct step *step,
   request->limits = asked->limits;
   request->input = asked->input;
   request->input_size = asked->input_size;
+  request->input_fd = asked->input_fd;
+  request->input_from_fd = asked->input_from_fd;
   request->on_output = asked->on_output;
   request->on_output_context = asked->on_output_context;
   request->cancel = asked->cancel;
@@ -182,6 +184,19 @@ static int check_restored(const struct session *session, const struct step *step
                     session->id, reason_of(step));
 }
 
+json_t *brig__session_losses(const struct session_record *record) {
+  const void *data;
+  size_t size;
+  return record->has_state
+             ? parse(record->state, record->state_size, SIZE_MAX, JSON_ARRAY, &data, &size)
+             : json_array();
+}
+
+int brig__session_damaged(const char *id, struct brig_error *err) {
+  return brig__fail(err, BRIG_E_INTEGRITY, "session",
+                    "what is saved of the session %s is damaged: drop it to begin anew", id);
+}
+
 static int restore(struct brig_sessions *sessions, struct session *session,
                    const struct session_record *record, const struct brig_cancel *cancel,
                    struct brig_error *err) {
@@ -191,9 +206,7 @@ static int restore(struct brig_sessions *sessions, struct session *session,
   CLEANUP(json_decrefp) json_t *lost =
       parse(record->state, record->state_size, SIZE_MAX, JSON_ARRAY, &frame.data, &frame.size);
   if (lost == NULL)
-    return brig__fail(err, BRIG_E_INTEGRITY, "session",
-                      "what is saved of the session %s is damaged: drop it to begin anew",
-                      session->id);
+    return brig__session_damaged(session->id, err);
   int rc = ask(sessions, session, "restore", &frame, culprits, &step, err);
   if (rc == 0) rc = check_restored(session, &step, err);
   if (rc == 0) {

@@ -6,6 +6,9 @@
 #include "base/fd.h"
 #include "session/session.h"
 
+/* For a process that runs one turn; one that stays keeps its sessions. */
+#define CLAIM_WAIT_MS 5000
+
 void brig__sessions_table_init(struct brig_sessions *sessions) { TAILQ_INIT(&sessions->list); }
 
 static int by_name(const void *a, const void *b) {
@@ -89,6 +92,7 @@ static struct session *add(struct brig_sessions *sessions, const char *owner, co
 /* With the lock: it is of no use any more. */
 static void remove_unused(struct brig_sessions *sessions, struct session *session) {
   if (session->users > 0 || session->seen_as.live) return;
+  if (session->claimed) brig__claim_release(sessions->claims, session->owner, session->id);
   TAILQ_REMOVE(&sessions->list, session, of_all);
   TAILQ_REMOVE(&session->of->sessions, session, of_owner);
   remove_unused_owner(sessions, session->of);
@@ -102,6 +106,16 @@ static void touch(struct brig_sessions *sessions, struct session *session) {
   TAILQ_REMOVE(&session->of->sessions, session, of_owner);
   TAILQ_INSERT_HEAD(&session->of->sessions, session, of_owner);
   TAILQ_INSERT_HEAD(&sessions->list, session, of_all);
+}
+
+/* Before it is read from the store: what that says is then the last word. */
+static int claim(struct brig_sessions *sessions, struct session *session,
+                 const struct brig_cancel *cancel, struct brig_error *err) {
+  if (session->claimed) return 0;
+  int rc = brig__claim(sessions->claims, session->owner, session->id, CLAIM_WAIT_MS,
+                       brig__cancel_fd(cancel), err);
+  session->claimed = rc == 0;
+  return rc;
 }
 
 /* With the lock, and its turn. */
@@ -150,10 +164,13 @@ static int wait_for_turn(struct brig_sessions *sessions, struct session *session
 }
 
 /* Where it is new here: what the store knows of it. */
-static int learn(struct brig_sessions *sessions, struct session *session, struct brig_error *err) {
+static int learn(struct brig_sessions *sessions, struct session *session,
+                 const struct brig_cancel *cancel, struct brig_error *err) {
   CLEANUP_FREE struct session_record *record = NULL;
   if (session->guest != NULL || session->state_count > 0) return 0;
-  int rc = brig__store_get(sessions->store, session->owner, session->id, &record, err);
+  int rc = claim(sessions, session, cancel, err);
+  if (rc < 0) return rc;
+  rc = brig__store_get(sessions->store, session->owner, session->id, &record, err);
   if (rc < 0) return rc;
   session->guest = strdup(record->guest);
   session->created_us = record->created_us;
@@ -177,8 +194,8 @@ int brig__session_enter(struct brig_sessions *sessions, const char *owner, const
   if (session == NULL) return no_memory(err);
   int rc = wait_for_turn(sessions, session, cancel, err);
   if (rc < 0) return rc;
-  struct brig_error why;
-  rc = learn(sessions, session, &why);
+  struct brig_error why = {0};
+  rc = learn(sessions, session, cancel, &why);
   if (rc == 0 || (rc == BRIG_E_NOT_FOUND && make)) {
     *ret_session = session;
     return 0;
@@ -208,8 +225,8 @@ int brig__session_enter_new(struct brig_sessions *sessions, const char *owner, c
   struct session *session;
   int there = enter_absent(sessions, owner, id, &session, err);
   if (there < 0) return there;
-  struct brig_error why;
-  int rc = there ? 0 : learn(sessions, session, &why);
+  struct brig_error why = {0};
+  int rc = there ? 0 : learn(sessions, session, NULL, &why);
   if (rc == BRIG_E_NOT_FOUND) {
     *ret_session = session;
     return 0;
