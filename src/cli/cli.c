@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include "base/fd.h"
 #include "config/config.h"
 
 const struct command brig__cli_commands[] = {
@@ -25,6 +26,27 @@ void brig__cli_say(const char *format, ...) {
   vfprintf(stderr, format, args);
   fputc('\n', stderr);
   va_end(args);
+}
+
+/* Controls, in ASCII and beyond it (U+0080 to U+009F). */
+void brig__cli_put_plain(FILE *stream, const char *text) {
+  for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
+    bool beyond = at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0;
+    if (beyond) at++;
+    putc(beyond || *at < ' ' || *at == 0x7f ? '?' : *at, stream);
+  }
+}
+
+void brig__cli_say_plain(const char *format, ...) {
+  CLEANUP_FREE char *text = NULL;
+  va_list args;
+  va_start(args, format);
+  int length = vasprintf(&text, format, args);
+  va_end(args);
+  if (length < 0) text = NULL;
+  fputs("brig: ", stderr);
+  brig__cli_put_plain(stderr, text == NULL ? "out of memory" : text);
+  fputc('\n', stderr);
 }
 
 int brig__cli_fail(const struct brig_error *err) {

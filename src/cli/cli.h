@@ -53,6 +53,12 @@ const struct command *brig__cli_find(const char *name);
 /* "brig: ..." on stderr. */
 void brig__cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Text of a guest's that is not its output: without what a terminal would obey. */
+void brig__cli_put_plain(FILE *stream, const char *text);
+
+/* "brig: ..." likewise, as one line. */
+void brig__cli_say_plain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* Say the error; the exit status for it. */
 int brig__cli_fail(const struct brig_error *err);
 
@@ -66,6 +72,7 @@ int brig__cli_finish(int status);
 CLI_COMMAND(run)
 CLI_COMMAND(python)
 CLI_COMMAND(js)
+CLI_COMMAND(session)
 CLI_COMMAND(guest)
 CLI_COMMAND(doctor)
 CLI_COMMAND(config)

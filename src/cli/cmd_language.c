@@ -1,25 +1,24 @@
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/fd.h"
 #include "cli/execution.h"
-
-/* Scripts are handed over as text, so that a guest needs no directory to be run. */
-#define SCRIPT_MAX ((size_t)8 << 20)
+#include "cli/script.h"
+#include "cli/turn.h"
 
 /* A command for programs in one language. */
 struct language {
-  const char *command, *guest; /* the interpreter unless --guest says another */
+  const char *command, *name;
+  const char *guest; /* the interpreter unless --guest says another */
   char letter;                 /* -c CODE or -e CODE, as its own interpreters have it, */
   const char *name_of_code;    /* and what argv[0] is then, if there is one */
 };
-static const struct language python = {"python", "python", 'c', "-c"};
-static const struct language javascript = {"js", "quickjs", 'e', NULL};
+static const struct language python = {"python", "python", "python", 'c', "-c"};
+static const struct language javascript = {"js", "javascript", "quickjs", 'e', NULL};
 
 struct program {
   struct execution execution; /* first: the shared options' context */
   const char *guest, *code;
+  const char *session, *user; /* run it in this session; NULL: in none */
 };
 
 static int take_code(void *context, const char *value) {
@@ -32,28 +31,14 @@ static int take_guest(void *context, const char *value) {
   return 0;
 }
 
-static int read_script(const char *path, char **ret_text) {
-  size_t size;
-  int rc = brig__read_file(AT_FDCWD, path, SCRIPT_MAX, ret_text, &size);
-  if (rc == 0 && strlen(*ret_text) == size) return 0;
-  brig__cli_say("can't open file '%s': %s", path,
-                rc < 0 ? strerror(-rc) : "it has a NUL byte in it");
-  return rc < 0 ? 2 : EXIT_BRIG;
+static int take_session(void *context, const char *value) {
+  ((struct program *)context)->session = value;
+  return 0;
 }
 
-/* As its own interpreters do, to its end before the first line is run. */
-static int read_stdin(char **ret_text) {
-  CLEANUP_FREE char *text = malloc(SCRIPT_MAX + 1);
-  ssize_t size = text == NULL ? -ENOMEM : brig__read_all(STDIN_FILENO, text, SCRIPT_MAX + 1);
-  if (size > (ssize_t)SCRIPT_MAX) size = -EFBIG;
-  if (size >= 0) text[size] = '\0';
-  if (size >= 0 && strlen(text) == (size_t)size) {
-    *ret_text = STEAL_PTR(text);
-    return 0;
-  }
-  brig__cli_say("cannot read a program from standard input: %s",
-                size < 0 ? strerror((int)-size) : "it has a NUL byte in it");
-  return EXIT_BRIG;
+static int take_user(void *context, const char *value) {
+  ((struct program *)context)->user = value;
+  return 0;
 }
 
 /* CODE, FILE, or "-" and nothing: the program is standard input. */
@@ -64,7 +49,7 @@ static int run(const struct language *language, struct program *program, int cou
   int status = 0;
   const char **words = calloc((size_t)count + 2, sizeof *words);
   if (words == NULL) return EXIT_BRIG;
-  request->guest = program->guest;
+  request->guest = program->guest != NULL ? program->guest : language->guest;
   request->code = program->code;
   if (program->code != NULL) {
     size_t at = 0;
@@ -74,13 +59,58 @@ static int run(const struct language *language, struct program *program, int cou
     bool file = count > 0 && strcmp(rest[0], "-") != 0;
     words[0] = "";
     memcpy(words, rest, (size_t)count * sizeof *words);
-    status = file ? read_script(rest[0], &script) : read_stdin(&script);
+    status = brig__cli_read_program(count > 0 ? rest[0] : NULL, &script);
     request->code = script;
     request->code_name = file ? rest[0] : "<stdin>";
   }
   request->argv = words;
   if (status == 0) status = brig__cli_execution_run(execution);
   free(words);
+  return status;
+}
+
+static int open_door(const struct language *language, struct door *door) {
+  const struct guest *guest;
+  int status = brig__cli_door_open(door);
+  if (status == 0) status = brig__cli_door_guest(door, language->guest, &guest);
+  if (status != 0 || strcmp(guest->language, language->name) == 0) return status;
+  brig__cli_say("the session %s has the interpreter %s: it does not run %s", door->turn.session,
+                guest->name, language->name);
+  return EXIT_BRIG;
+}
+
+static struct door door_for(struct program *program) {
+  struct execution *execution = &program->execution;
+  struct door door;
+  brig__cli_door_init(&door, STEAL_PTR(execution->config));
+  door.json = execution->json;
+  door.stats = execution->stats;
+  door.stdin_path = execution->stdin_path;
+  door.turn.session = program->session;
+  door.turn.user = program->user;
+  door.turn.guest = program->guest;
+  return door;
+}
+
+/* The same, as a turn of a session. */
+static int run_in_session(const struct language *language, struct program *program, int count,
+                          char **rest) {
+  const struct execution *execution = &program->execution;
+  CLEANUP_FREE char *script = NULL;
+  if (execution->request.mount_count > 0 || execution->env_count > 0 ||
+      count > (program->code != NULL ? 0 : 1)) {
+    brig__cli_say("%s: a session has directories of its own (/workspace, /memory): --session goes "
+                  "with neither --dir, --dir-rw and --env, nor arguments",
+                  language->command);
+    return EXIT_BRIG;
+  }
+  struct door door = door_for(program);
+  int status = open_door(language, &door);
+  if (status == 0 && program->code == NULL)
+    status = brig__cli_read_program(count > 0 ? rest[0] : NULL, &script);
+  door.turn.code = program->code != NULL ? program->code : script;
+  if (status == 0) status = brig__cli_turn_command(&door);
+  brig__cli_door_close(&door);
   return status;
 }
 
@@ -94,13 +124,22 @@ static int run_language(const struct language *language, int argc, char **argv) 
   rows[count++] =
       (struct option_row){"", language->letter, "CODE", "a program as text", take_code, true};
   rows[count++] = (struct option_row){"--guest", 0, "NAME", guest_help, take_guest, false};
+  rows[count++] = (struct option_row){"--session", 0, "ID", "run it as a turn of this session",
+                                      take_session, false};
+  rows[count++] =
+      (struct option_row){"--user", 0, "NAME", "whose session", take_user, false};
   const struct option_set set = {rows, count, true};
-  struct program program = {.guest = language->guest};
+  struct program program = {.guest = NULL};
   int status = brig__cli_execution_open(&program.execution);
   if (status != 0) return status;
   int at = brig__cli_options(brig__cli_find(language->command), &set, program.execution.config,
                              &program, argc, argv);
-  status = at < 0 ? -1 - at : run(language, &program, argc - at, argv + at);
+  if (at < 0)
+    status = -1 - at;
+  else if (program.session != NULL)
+    status = run_in_session(language, &program, argc - at, argv + at);
+  else
+    status = run(language, &program, argc - at, argv + at);
   brig__cli_execution_close(&program.execution);
   return status;
 }

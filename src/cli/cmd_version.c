@@ -19,7 +19,8 @@ int brig__cli_help(int argc, char **argv) {
     brig__cli_say("there is no help for \"%s\"; `brig help` lists the commands", argv[1]);
     return EXIT_BRIG;
   }
+  /* `brig help session run` is `brig session run --help`. */
   char option[] = "--help";
-  char *words[] = {argv[1], option, NULL};
-  return command->run(2, words);
+  argv[argc] = option;
+  return command->run(argc, argv + 1);
 }

@@ -2,31 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "base/fd.h"
+#include "cli/outcome.h"
 #include "cli/result_json.h"
+#include "cli/signals.h"
 #include "config/config.h"
-
-/* Where a signal handler finds what to cancel. */
-static struct brig_cancel *volatile current;
-static volatile sig_atomic_t caught;
-
-static void on_signal(int number) {
-  if (caught == 0) caught = number;
-  if (current != NULL) brig_cancel_trigger(current);
-}
-
-static void catch_signals(void) {
-  struct sigaction action = {.sa_handler = on_signal};
-  static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-  sigemptyset(&action.sa_mask);
-  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
-    sigaction(signals[i], &action, NULL);
-}
 
 static int add_mount(struct execution *execution, const char *value, unsigned flags) {
   CLEANUP_FREE char *host = strdup(value);
@@ -127,62 +110,17 @@ void brig__cli_execution_close(struct execution *execution) {
 }
 
 static void pass_output(void *context, enum brig_stream stream, const void *data, size_t size) {
-  (void)context;
   int fd = stream == BRIG_STDOUT ? STDOUT_FILENO : STDERR_FILENO;
-  if (brig__write_all(fd, data, size) < 0 && current != NULL) brig_cancel_trigger(current);
-}
-
-static void print_stats(const struct brig_result *result) {
-  fprintf(stderr, "brig: %s", brig_outcome_name(result->outcome));
-  if (result->outcome == BRIG_OUTCOME_EXITED) fprintf(stderr, " %u", result->exit_code);
-  fprintf(stderr, ", %.1f ms (start %.1f, run %.1f), cpu %.1f ms, guest memory %.1f MiB",
-          (double)result->wall_us / 1e3, (double)result->start_us / 1e3,
-          (double)result->run_us / 1e3, (double)result->cpu_us / 1e3,
-          (double)result->memory_bytes / 1048576);
-  if (result->metered)
-    fprintf(stderr, ", fuel %llu", (unsigned long long)result->fuel_used);
-  else
-    fputs(", not metered", stderr);
-  fprintf(stderr, ", %s\n", result->code_cached ? "code cached" : "code compiled");
-}
-
-/* One line, unless the guest simply ended. */
-static void explain(const struct brig_result *result) {
-  if (result->outcome != BRIG_OUTCOME_EXITED) brig__cli_say("%s", result->reason);
-  if (result->stdout_dropped > 0)
-    brig__cli_say("%llu bytes of stdout were dropped (--stdout-limit)",
-                  (unsigned long long)result->stdout_dropped);
-  if (result->stderr_dropped > 0)
-    brig__cli_say("%llu bytes of stderr were dropped (--stderr-limit)",
-                  (unsigned long long)result->stderr_dropped);
-  if (result->quota_exceeded) brig__cli_say("writes were refused beyond the quota (--quota)");
-}
-
-static int exit_status(const struct brig_result *result) {
-  switch (result->outcome) {
-    case BRIG_OUTCOME_EXITED:
-      return result->exit_code > 255 ? 255 : (int)result->exit_code;
-    case BRIG_OUTCOME_TIMEOUT:
-      return EXIT_TIMEOUT;
-    case BRIG_OUTCOME_CANCELLED:
-      return caught != 0 ? 128 + caught : EXIT_BRIG;
-    case BRIG_OUTCOME_TRAPPED:
-      return 128 + SIGABRT;
-    case BRIG_OUTCOME_FUEL:
-    case BRIG_OUTCOME_MEMORY:
-    case BRIG_OUTCOME_KILLED:
-      return EXIT_KILLED;
-  }
-  return EXIT_BRIG;
+  if (brig__write_all(fd, data, size) < 0) brig_cancel_trigger(context);
 }
 
 static int report(const struct execution *execution, const struct brig_result *result) {
   if (execution->json)
-    brig__cli_print_result(stdout, result);
+    brig__cli_print_json(brig__cli_result_json(result));
   else
-    explain(result);
-  if (execution->stats) print_stats(result);
-  return brig__cli_finish(exit_status(result));
+    brig__cli_explain(result);
+  if (execution->stats) brig__cli_print_stats(result);
+  return brig__cli_finish(brig__cli_exit_status(result));
 }
 
 static int open_stdin(struct execution *execution) {
@@ -198,13 +136,15 @@ static int open_stdin(struct execution *execution) {
   return 0;
 }
 
-static int execute(struct execution *execution, struct brig_sandbox *sandbox) {
+static int execute(struct execution *execution, struct brig_sandbox *sandbox,
+                   struct brig_cancel *cancel) {
   struct brig_result *result = NULL;
   struct brig_error err;
   execution->request.without_allowed_paths = 1; /* only what the flags say */
-  execution->request.cancel = current;
+  execution->request.cancel = cancel;
   if (!execution->json) {
     execution->request.on_output = pass_output;
+    execution->request.on_output_context = cancel;
     execution->request.discard_output = 1;
   }
   if (brig_sandbox_execute(sandbox, &execution->request, &result, &err) < 0)
@@ -224,14 +164,13 @@ int brig__cli_execution_run(struct execution *execution) {
   if (brig_config_set(execution->config, "wasi.allowed_paths", "", &err) < 0 ||
       brig_cancel_new(&cancel, &err) < 0)
     return brig__cli_fail(&err);
-  current = cancel;
-  catch_signals();
+  brig__cli_signals_cancel(cancel);
   if (brig_sandbox_open(execution->config, &sandbox, &err) < 0)
     status = brig__cli_fail(&err);
   else
-    status = execute(execution, sandbox);
+    status = execute(execution, sandbox, cancel);
   brig_sandbox_close(sandbox);
-  current = NULL;
+  brig__cli_signals_cancel(NULL);
   brig_cancel_free(cancel);
   if (execution->request.input_fd != STDIN_FILENO) close(execution->request.input_fd);
   return status;

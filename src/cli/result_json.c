@@ -1,12 +1,12 @@
 #include "cli/result_json.h"
 
-#include <jansson.h>
 #include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-static void add_output(json_t *root, const char *text_key, const char *base64_key,
-                       const uint8_t *data, size_t size) {
-  json_t *text = json_stringn((const char *)data, size);
+void brig__cli_json_bytes(json_t *root, const char *text_key, const char *base64_key,
+                          const void *data, size_t size) {
+  json_t *text = json_stringn(data, size);
   if (text != NULL) {
     json_object_set_new(root, text_key, text);
     return;
@@ -22,7 +22,7 @@ static void add_number(json_t *root, const char *key, uint64_t value) {
   json_object_set_new(root, key, json_integer((json_int_t)value));
 }
 
-void brig__cli_print_result(FILE *stream, const struct brig_result *result) {
+json_t *brig__cli_result_json(const struct brig_result *result) {
   json_t *root = json_object();
   json_object_set_new(root, "outcome", json_string(brig_outcome_name(result->outcome)));
   if (result->outcome == BRIG_OUTCOME_EXITED) add_number(root, "exit_code", result->exit_code);
@@ -30,8 +30,8 @@ void brig__cli_print_result(FILE *stream, const struct brig_result *result) {
     json_object_set_new(root, "trap", json_string(result->trap));
   if (result->outcome == BRIG_OUTCOME_KILLED) add_number(root, "signal", (uint64_t)result->signal);
   json_object_set_new(root, "reason", json_string(result->reason));
-  add_output(root, "stdout", "stdout_base64", result->stdout_data, result->stdout_size);
-  add_output(root, "stderr", "stderr_base64", result->stderr_data, result->stderr_size);
+  brig__cli_json_bytes(root, "stdout", "stdout_base64", result->stdout_data, result->stdout_size);
+  brig__cli_json_bytes(root, "stderr", "stderr_base64", result->stderr_data, result->stderr_size);
   add_number(root, "stdout_dropped", result->stdout_dropped);
   add_number(root, "stderr_dropped", result->stderr_dropped);
   json_object_set_new(root, "accounted", json_boolean(result->accounted));
@@ -49,7 +49,11 @@ void brig__cli_print_result(FILE *stream, const struct brig_result *result) {
   json_object_set_new(root, "quota_exceeded", json_boolean(result->quota_exceeded));
   json_object_set_new(root, "warm", json_boolean(result->warm));
   json_object_set_new(root, "code_cached", json_boolean(result->code_cached));
-  json_dumpf(root, stream, JSON_COMPACT);
-  fputc('\n', stream);
+  return root;
+}
+
+void brig__cli_print_json(json_t *root) {
+  json_dumpf(root, stdout, JSON_COMPACT);
+  putchar('\n');
   json_decref(root);
 }
