@@ -1,6 +1,5 @@
 #include "cli/signals.h"
 
-#include <signal.h>
 #include <stddef.h>
 
 /* Where a signal handler finds what to cancel. */
@@ -12,9 +11,15 @@ static void on_signal(int number) {
   if (current != NULL) brig_cancel_trigger(current);
 }
 
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+
+void brig__cli_signals(sigset_t *ret_signals) {
+  sigemptyset(ret_signals);
+  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) sigaddset(ret_signals, signals[i]);
+}
+
 void brig__cli_signals_cancel(struct brig_cancel *cancel) {
   struct sigaction action = {.sa_handler = on_signal};
-  static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
   current = cancel;
   sigemptyset(&action.sa_mask);
   for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)

@@ -3,6 +3,9 @@
 #define BRIG_CLI_SIGNALS_H
 
 #include <brig/sandbox.h>
+#include <signal.h>
+
+void brig__cli_signals(sigset_t *ret_signals);
 
 /* From now on they trigger `cancel`; NULL: they are only noted. */
 void brig__cli_signals_cancel(struct brig_cancel *cancel);

@@ -73,6 +73,9 @@ int brig__config_workspaces_directory(const struct brig_config *config, char **r
 int brig__config_session_store(const struct brig_config *config, char **ret_path,
                                struct brig_error *err);
 
+/* The file of what was typed at prompts: no key says where, else likewise. */
+int brig__config_history(char **ret_path, struct brig_error *err);
+
 /* A key that the command line can set. The strings live as long as the program. */
 struct config_flag {
   const char *flag;          /* "--memory" */

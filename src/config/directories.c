@@ -108,6 +108,16 @@ int brig__config_workspaces_directory(const struct brig_config *config, char **r
   return find(&place, config->settings.session_workspaces_directory, ret_path, err);
 }
 
+int brig__config_history(char **ret_path, struct brig_error *err) {
+  static const struct place place = {.key = CONFIG_KEY_session_workspaces_directory,
+                                     .systemd = "STATE_DIRECTORY",
+                                     .below_systemd = "/history",
+                                     .xdg = "XDG_STATE_HOME",
+                                     .below_xdg = "brig/history",
+                                     .below_home = ".local/state/brig/history"};
+  return find(&place, "", ret_path, err);
+}
+
 int brig__config_session_store(const struct brig_config *config, char **ret_path,
                                struct brig_error *err) {
   static const struct place place = {.key = CONFIG_KEY_session_store,
