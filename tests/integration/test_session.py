@@ -1,13 +1,13 @@
 """Sessions on the command line: each turn another process, nothing between them but the store."""
 import json
 import os
+import re
 import signal
 import subprocess
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import BRIG, all_end
+from conftest import BRIG, ROOT, all_end
 
 
 @pytest.fixture
@@ -320,3 +320,24 @@ def parent(pid):
         return int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1])
     except (FileNotFoundError, ProcessLookupError):
         return 0
+
+
+def examples():
+    """Commands in the documentation, and what it says they show."""
+    text = (ROOT / "docs" / "sessions.md").read_text()
+    for block in re.findall(r"^```console\n(.*?)^```$", text, re.M | re.S):
+        for example in re.split(r"^\$ ", block, flags=re.M)[1:]:
+            first, *rest = example.splitlines()
+            more = [line[2:] for line in rest if line.startswith("> ")]
+            yield "\n".join([first, *more]), "".join(line + "\n" for line in rest[len(more):])
+
+
+def test_the_examples_of_the_documentation_do_what_they_show(brig, place):
+    env = {**brig.env, "PATH": f"{BRIG.parent}:{brig.env['PATH']}"}
+    shown = []
+    for command, says in examples():
+        done = subprocess.run(command, shell=True, env=env, stdin=subprocess.DEVNULL, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert done.stdout == says, command
+        shown.append(command)
+    assert len(shown) > 12
