@@ -153,8 +153,10 @@ static enum line_end read_typed(struct lines *lines, const char *prompt, const c
   int length;
   lines->prompt = prompt;
   lines->interrupted = false;
+  /* Before the prompt: what is typed at once is then read as it is typed later. */
+  el_set(lines->editor, EL_PREP_TERM, 1);
   const char *line = el_gets(lines->editor, &length);
-  if (line == NULL && brig__cli_signal() == SIGINT) { /* before libedit had the terminal */
+  if (line == NULL && brig__cli_signal() == SIGINT) { /* from before that */
     brig__cli_signal_forget();
     lines->interrupted = true;
   }

@@ -12,7 +12,7 @@ from conftest import BRIG, FD_WRITE, ROOT, all_end, command, data, say
 def test_help_names_every_command_and_every_command_has_help(brig):
     overview = brig("help")
     assert overview.returncode == 0
-    for name in ("run", "python", "guest", "doctor", "config", "version"):
+    for name in ("run", "python", "session", "repl", "guest", "doctor", "config", "version"):
         assert name.encode() in overview.stdout
         shown = brig(name, "--help")
         assert shown.returncode == 0 and shown.stdout.startswith(b"Usage: brig " + name.encode())

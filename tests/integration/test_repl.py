@@ -7,7 +7,6 @@ import select
 import signal
 import stat
 import subprocess
-import termios
 import time
 
 import pytest
@@ -51,10 +50,8 @@ class Terminal:
     def type(self, text):
         os.write(self.fd, text.encode())
 
-    def line(self, text, until=PROMPT, edited=True):
+    def line(self, text, until=PROMPT):
         """Type a line; what is shown from behind its echo to the next prompt."""
-        while termios.tcgetattr(self.fd)[3] & termios.ECHO and edited:
-            time.sleep(0.005)  # The prompt is there before the terminal is the editor's.
         self.type(text + "\n")
         self.until(b"\n")
         return self.until(until)[:-len(until)].replace(b"\r\n", b"\n")
@@ -139,7 +136,7 @@ def test_ctrl_c_cancels_the_turn_and_leaves_the_state(terminal):
 def test_a_program_may_ask_at_the_terminal(terminal):
     here = terminal()
     assert here.line("name = input('who' + '? ')", b"who? ") == b""
-    assert here.line("me", edited=False) == b""
+    assert here.line("me") == b""
     assert here.line("name") == b"'me'\n"
 
 
