@@ -71,7 +71,7 @@ static int run(const struct language *language, struct program *program, int cou
 
 static int open_door(const struct language *language, struct door *door) {
   const struct guest *guest;
-  int status = brig__cli_door_open(door);
+  int status = brig__cli_door_open(door, true);
   if (status == 0) status = brig__cli_door_guest(door, language->guest, &guest);
   if (status != 0 || strcmp(guest->language, language->name) == 0) return status;
   brig__cli_say("the session %s has the interpreter %s: it does not run %s", door->turn.session,

@@ -186,7 +186,7 @@ static int finish(struct repl *repl) {
 static int talk(struct repl *repl) {
   CLEANUP_FREE char *history = NULL;
   const struct guest *guest;
-  int status = brig__cli_door_open(&repl->door);
+  int status = brig__cli_door_open(&repl->door, false);
   if (status == 0) status = brig__cli_door_guest(&repl->door, "python", &guest);
   if (status != 0) return status;
   brig__config_history(&history, NULL);

@@ -125,7 +125,7 @@ static int perform(const struct verb *verb, int argc, char **argv) {
   int status = brig__cli_door_load(&request.door);
   if (status != 0) return status;
   int rc = read_words(verb, &request, argc, argv);
-  status = rc < 0 ? -1 - rc : brig__cli_door_open(&request.door);
+  status = rc < 0 ? -1 - rc : brig__cli_door_open(&request.door, true);
   if (rc == 0 && status == 0) status = verb->act(&request);
   brig__cli_door_close(&request.door);
   return status;

@@ -54,7 +54,7 @@ int brig__cli_door_load(struct door *door) {
   return brig__cli_load_config(&door->config);
 }
 
-static int adapt(struct brig_config *config, struct brig_error *err) {
+static int adapt(struct brig_config *config, bool once, struct brig_error *err) {
   char most[32];
   snprintf(most, sizeof most, "%llu",
            (unsigned long long)brig__config_settings(config)->ceiling_max_fuel);
@@ -66,17 +66,18 @@ static int adapt(struct brig_config *config, struct brig_error *err) {
       {"wasi.allowed_paths", ""},
       /* --fuel is for turns: an interpreter's start may need more. */
       {"wasi.max_fuel", most},
+      {"session.save_interval_secs", "86400"},
   };
-  for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+  for (size_t i = 0; i < sizeof changes / sizeof *changes - !once; i++) {
     int rc = brig_config_set(config, changes[i][0], changes[i][1], err);
     if (rc < 0) return rc;
   }
   return 0;
 }
 
-int brig__cli_door_open(struct door *door) {
+int brig__cli_door_open(struct door *door, bool once) {
   struct brig_error err;
-  if (adapt(door->config, &err) < 0 ||
+  if (adapt(door->config, once, &err) < 0 ||
       brig_sandbox_open(door->config, &door->sandbox, &err) < 0 ||
       brig_sessions_open(door->sandbox, door->config, &door->sessions, &err) < 0)
     return brig__cli_fail(&err);
@@ -138,6 +139,10 @@ static void tell_lost(void *context, const struct brig_lost *lost) {
 
 static int save(struct door *door, const struct brig_session_name *name, json_t *lost) {
   struct brig_error err;
+  if (brig__config_settings(door->config)->session_in_memory) {
+    brig__cli_say("session.in_memory is set: the session %s ends with this command", name->id);
+    return EXIT_BRIG;
+  }
   if (brig_session_save(door->sessions, name, 1, &err) < 0 ||
       brig_session_lost(door->sessions, name, tell_lost, lost, &err) < 0)
     return brig__cli_fail(&err);

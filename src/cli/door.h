@@ -26,8 +26,9 @@ extern const struct option_row brig__cli_door_rows[DOOR_ROWS];
 /* Take a configuration; or load it, for options to change. */
 void brig__cli_door_init(struct door *door, struct brig_config *config);
 int brig__cli_door_load(struct door *door);
-/* Start Brig with it, for sessions that come and go with this process. */
-int brig__cli_door_open(struct door *door);
+/* Start Brig with it, for sessions that come and go with this process. `once`: for a command that
+ * runs one turn at most and saves it, so that nothing else does. */
+int brig__cli_door_open(struct door *door, bool once);
 void brig__cli_door_close(struct door *door);
 
 struct brig_session_name brig__cli_door_name(const struct door *door);

@@ -134,6 +134,18 @@ def test_a_state_that_cannot_be_saved_is_an_error_and_the_one_before_stays(sessi
     assert session("run", "a", "-c", "x").stdout == b"1\n"
 
 
+def test_a_session_that_nothing_is_to_outlive_is_not_said_to_be_saved(session, place):
+    place(in_memory=True)
+    done = session("run", "a", "-c", "x = 1\nx", status=125)
+    assert done.stdout == b"1\n" and b"session.in_memory is set" in done.stderr
+
+
+def test_the_command_alone_saves_its_turn(session, place):
+    place(save_interval_secs=0, max_state_bytes=100000)
+    done = session("run", "a", "-c", "x = 1; big = 'a' * 10**6; len(big)", status=126)
+    assert done.stdout == b"1000000\n" and b"what this turn changed is lost" in done.stderr
+
+
 def test_the_json_of_a_turn_has_all_of_it(session):
     result = turn(session, "a", "import sys\nx, y = 1, 2\nprint('o'); print('e', file=sys.stderr)\n"
                   "open('f', 'w').write('abc')")
