@@ -14,8 +14,8 @@
  * one do not exclude each other. */
 int brig__claims_open(const char *store_path, int *ret_claims, struct brig_error *err);
 
-/* BRIG_E_BUSY if another has it for `wait_ms`; BRIG__CANCELLED once `cancel_fd`, which may be -1, is
- * readable. Nobody else can have it if `claims` is -1. */
+/* BRIG_E_BUSY if another has it for `wait_ms`; BRIG__CANCELLED once `cancel_fd`, which may be -1,
+ * is readable. Nobody else can have it if `claims` is -1. */
 int brig__claim(int claims, const char *owner, const char *id, int wait_ms, int cancel_fd,
                 struct brig_error *err);
 void brig__claim_release(int claims, const char *owner, const char *id);
