@@ -90,7 +90,7 @@ static void a_path_may_be_relative(void **state) {
 
 /* Puts without end; says each turn that is kept. */
 static _Noreturn void put_for_ever(uint64_t turn, int told) {
-  char id[8];
+  char id[16];
   struct store *mine;
   if (open_at(path, PATIENT, &mine) != 0) _exit(1);
   for (;; turn++) {
@@ -150,6 +150,39 @@ static void killed_at_any_moment_it_is_whole(void **state) {
   assert_int_equal(count(NULL), 5);
 }
 
+/* The kernel kills it at the first write beyond `size`, of the file or its journal. */
+static _Noreturn void put_until(rlim_t size, uint64_t turn) {
+  struct store *mine;
+  signal(SIGXFSZ, SIG_DFL);
+  if (open_at(path, PATIENT, &mine) != 0) _exit(1);
+  setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+  setrlimit(RLIMIT_FSIZE, &(struct rlimit){size, size});
+  _exit(put_into(mine, "me", "id", turn) == 0 ? 0 : 2);
+}
+
+static void killed_at_any_write_it_is_whole(void **state) {
+  (void)state;
+  int status, killed = 0;
+  for (rlim_t size = 4096; size < 100000; size += 4096) {
+    if (store == NULL) reopen(&roomy);
+    put("me", "id", 2);    /* 15838 bytes, which are replaced */
+    put("me", "other", 1); /* 7919 */
+    close_store();
+    pid_t child = fork();
+    if (child == 0) put_until(size, 6); /* by 47514 */
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) ? WTERMSIG(status) == SIGXFSZ : status == 0);
+    if (WIFSIGNALED(status)) killed++;
+    reopen(&roomy);
+    expect_turn("me", "id", WIFSIGNALED(status) ? 2 : 6);
+    expect_turn("me", "other", 1);
+    close_store();
+    expect_sound();
+    unlink(path); /* so that each begins with as small a file */
+  }
+  assert_true(killed >= 8);
+}
+
 /* Children that run once the gate is open. The store is closed before: a child would take its
  * locks for its own. */
 static pid_t fork_at(const int gate[2], int (*run)(int number), int number) {
@@ -191,7 +224,7 @@ static void processes_may_make_it_at_once(void **state) {
 static int put_many(int number) {
   const char owner[] = {(char)('a' + number), '\0'};
   struct store *mine;
-  char id[8];
+  char id[16];
   int failed = 0;
   if (open_at(path, PATIENT, &mine) != 0) return 100;
   for (uint64_t i = 0; i < 30; i++) {
@@ -206,7 +239,7 @@ static int put_many(int number) {
 static void processes_may_put_at_once(void **state) {
   (void)state;
   static const char *const owners[] = {"a", "b", "c"};
-  char id[8];
+  char id[16];
   close_store();
   assert_true(fork_all(3, put_many));
   reopen(&roomy);
@@ -219,16 +252,37 @@ static void processes_may_put_at_once(void **state) {
   expect_sound();
 }
 
-static void who_puts_without_a_pause_keeps_nobody_out(void **state) {
+/* With pauses that are short beside what it holds. */
+static _Noreturn void hold_nearly_always(int told) {
+  sqlite3 *db = raw_open();
+  sqlite3_busy_timeout(db, PATIENT);
+  for (;; usleep(2000)) {
+    if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) _exit(1);
+    if (write(told, "", 1) != 1) _exit(2);
+    usleep((useconds_t)(60000 + random() % 80000)); /* in step with nobody */
+    if (sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) _exit(3);
+  }
+}
+
+static void who_holds_it_nearly_always_keeps_nobody_out(void **state) {
   (void)state;
-  pid_t children[3];
   struct store *patient = NULL;
-  int told[3], failed = 0;
+  int told[2], failed = 0;
+  char byte;
   close_store();
-  for (int i = 0; i < 3; i++) children[i] = start_putting(1, &told[i]);
-  int rc = open_at(path, 5000, &patient);
-  for (uint64_t i = 0; i < 20 && rc == 0; i++) failed += put_into(patient, "a", "1", i) != 0;
-  for (int i = 0; i < 3; i++) stop_putting(children[i], told[i], 1);
+  assert_int_equal(pipe2(told, O_CLOEXEC), 0);
+  pid_t child = fork();
+  if (child == 0) hold_nearly_always(told[1]);
+  assert_int_equal(read(told[0], &byte, 1), 1);
+  int rc = open_at(path, 3000, &patient);
+  for (uint64_t i = 0; i < 20 && rc == 0; i++) {
+    failed += put_into(patient, "a", "1", i) != 0;
+    usleep(5000); /* it is held again */
+  }
+  kill(child, SIGKILL);
+  waitpid(child, NULL, 0);
+  close(told[0]);
+  close(told[1]);
   brig__store_close(patient);
   assert_int_equal(rc, 0);
   assert_int_equal(failed, 0);
@@ -412,6 +466,12 @@ static void a_damaged_row_is_an_error(void **state) {
     if (rc != BRIG_E_INTEGRITY || got != NULL) fail_msg("%s: %d", damages[i], rc);
     put("a", "1", 1);
   }
+  raw("PRAGMA writable_schema = ON;"
+      "UPDATE sqlite_schema SET sql = replace(sql, 'guest TEXT NOT NULL', 'guest TEXT')");
+  raw("UPDATE session SET guest = NULL");
+  reopen(&roomy);
+  assert_int_equal(brig__store_get(store, "a", "1", &got, &err), BRIG_E_INTEGRITY);
+  put("a", "1", 1);
   raw("UPDATE session SET owner = x'610062'"); /* is not a's */
   reopen(&roomy);
   assert_int_equal(brig__store_list(store, NULL, 0, count_visit, &seen, &err),
@@ -437,11 +497,11 @@ static void ask_all(void) {
   close_store();
 }
 
-/* Near where one of the rows begins: what says how long its parts are. */
+/* Near where one of the rows begins: its sizes and numbers. */
 static size_t find_row(const char *bytes, size_t size) {
   size_t from = (size_t)random() % (size - 4096);
   const char *found = memmem(bytes + from, size - from, "5678py", 6);
-  return found == NULL ? 4096 : (size_t)(found - bytes) - 24 + (size_t)random() % 24;
+  return found == NULL ? 4096 : (size_t)(found - bytes) - 24 + (size_t)random() % 48;
 }
 
 static void damage_anywhere_ends_nothing(void **state) {
@@ -460,7 +520,7 @@ static void damage_anywhere_ends_nothing(void **state) {
       size_t at = (size_t)random() % size, page = at / 4096 * 4096;
       if (j % 3 == 1) at = page + at % 16; /* where it begins */
       if (j % 3 == 2) at = find_row(whole, size);
-      damaged[at] = (char)random();
+      damaged[at] = (char)(random() % (i % 2 == 0 ? 256 : 10)); /* or what says a type */
     }
     overwrite(damaged, size);
     ask_all();
@@ -497,10 +557,11 @@ int main(void) {
       TEST(the_file_is_its_owners_alone),
       TEST(a_path_may_be_relative),
       TEST(killed_at_any_moment_it_is_whole),
+      TEST(killed_at_any_write_it_is_whole),
       TEST(processes_may_make_it_at_once),
       TEST(processes_may_put_at_once),
       TEST(a_file_that_another_holds_is_busy),
-      TEST(who_puts_without_a_pause_keeps_nobody_out),
+      TEST(who_holds_it_nearly_always_keeps_nobody_out),
       TEST(a_put_that_does_not_fit_the_disk_changes_nothing),
       TEST(a_file_has_a_bound_of_its_own),
       TEST(to_open_a_file_again_ends_no_lock),
