@@ -95,6 +95,10 @@ int brig__session_enter(struct brig_sessions *sessions, const char *owner, const
 int brig__session_enter_new(struct brig_sessions *sessions, const char *owner, const char *id,
                             struct session **ret_session, struct brig_error *err);
 void brig__session_leave(struct brig_sessions *sessions, struct session *session);
+/* The turn of one that is in the store alone, without waiting or a look at it. NULL if it
+ * is in memory: it has a process, or somebody uses it. */
+struct session *brig__session_enter_saved(struct brig_sessions *sessions, const char *owner,
+                                          const char *id);
 /* While entered: the states, from the current one on, are these no more. */
 void brig__session_end_states(struct session *session);
 /* While entered: a new current state; the oldest beyond what may be undone ends. */
@@ -115,6 +119,13 @@ void brig__sessions_end_all(struct brig_sessions *sessions);
 void brig__sessions_make_room(struct brig_sessions *sessions, const char *owner);
 /* Save what turns have changed; end what is idle for too long; remove what is too old. */
 void brig__sessions_tidy(struct brig_sessions *sessions);
+
+/* expire.c: remove, with their workspaces, saved sessions that were not used for too long. */
+void brig__sessions_expire(struct brig_sessions *sessions);
+/* Put it into the store. Where it has no room the saved sessions used least recently are
+ * removed until it has; BRIG_E_LIMIT if those that are left are all in memory. */
+int brig__session_put(struct brig_sessions *sessions, const struct session_record *record,
+                      struct brig_error *err);
 
 /* steps.c, with the session's turn: what the driver is asked. To be freed whatever came
  * of it. */

@@ -264,7 +264,7 @@ static int store(struct brig_sessions *sessions, struct session *session,
                                   .has_state = true,
                                   .state = state,
                                   .state_size = state_size};
-  if (rc == 0) rc = brig__store_put(sessions->store, &record, err);
+  if (rc == 0) rc = brig__session_put(sessions, &record, err);
   if (rc == 0) session->saved_turns = turns;
   if (rc == 0) session->known = true;
   brig__step_free(&step);

@@ -11,8 +11,9 @@ int brig__store_no_memory(struct brig_error *err) {
 
 int brig__store_is_full(const struct store *store, struct brig_error *err) {
   return brig__fail(err, BRIG_E_LIMIT, "session",
-                    "the states of all kept sessions may have %llu bytes together, and this one "
-                    "would take them beyond; remove sessions, or raise the limit",
+                    "the states of all saved sessions may have %llu bytes together "
+                    "(session.store_bytes), and this one would take them beyond; drop sessions, or "
+                    "raise the limit",
                     (unsigned long long)store->limits.max_bytes);
 }
 
@@ -73,6 +74,14 @@ static bool is_valid(const struct session_record *record) {
          (!record->has_state || record->state_size == 0 || record->state != NULL);
 }
 
+static int too_large(const struct session_record *record, uint64_t max, const char *key,
+                     struct brig_error *err) {
+  return brig__fail(err, BRIG_E_TOO_LARGE, "session",
+                    "the session's state has %zu bytes, and %llu may be saved (%s); let go of what "
+                    "it no longer needs, or raise the limit",
+                    record->state_size, (unsigned long long)max, key);
+}
+
 int brig__store_put(struct store *store, const struct session_record *record,
                     struct brig_error *err) {
   if (!is_valid(record))
@@ -81,10 +90,10 @@ int brig__store_put(struct store *store, const struct session_record *record,
                       "most %d, times and turns below 2^63, and the state that it says it has",
                       STORE_OWNER_MAX, STORE_ID_MAX, STORE_GUEST_MAX);
   if (record->has_state && record->state_size > store->limits.max_state_bytes)
-    return brig__fail(err, BRIG_E_TOO_LARGE, "session",
-                      "the session's state has %zu bytes, and %llu may be kept; let go of what it "
-                      "no longer needs, or raise the limit",
-                      record->state_size, (unsigned long long)store->limits.max_state_bytes);
+    return too_large(record, store->limits.max_state_bytes, "session.max_state_bytes", err);
+  if (record->has_state && store->limits.max_bytes != 0 &&
+      record->state_size > store->limits.max_bytes)
+    return too_large(record, store->limits.max_bytes, "session.store_bytes", err);
   return store->ops->put(store, record, err);
 }
 
@@ -102,13 +111,19 @@ int brig__store_get(struct store *store, const char *owner, const char *id,
 
 int brig__store_remove(struct store *store, const char *owner, const char *id,
                        struct brig_error *err) {
-  return store->ops->remove(store, owner, id, err);
+  bool removed;
+  return store->ops->remove(store, owner, id, INT64_MAX, &removed, err);
 }
 
-static int used_last_first(const void *a, const void *b) {
+int brig__store_remove_unused(struct store *store, const struct session_record *listed,
+                              bool *ret_removed, struct brig_error *err) {
+  return store->ops->remove(store, listed->owner, listed->id, listed->used_us, ret_removed, err);
+}
+
+static int by_use(const void *a, const void *b) {
   const struct session_record *left = *(struct session_record *const *)a,
                               *right = *(struct session_record *const *)b;
-  if (left->used_us != right->used_us) return left->used_us > right->used_us ? -1 : 1;
+  if (left->used_us != right->used_us) return left->used_us < right->used_us ? -1 : 1;
   int owners = strcmp(left->owner, right->owner);
   return owners != 0 ? owners : strcmp(left->id, right->id);
 }
@@ -119,7 +134,7 @@ int brig__store_list(struct store *store, const char *owner, uint64_t used_befor
   if (used_before_us == 0 || used_before_us > INT64_MAX) used_before_us = INT64_MAX;
   int rc = store->ops->list(store, owner, used_before_us, &list, err);
   if (rc == 0 && list.count > 0)
-    qsort(list.records, list.count, sizeof *list.records, used_last_first);
+    qsort(list.records, list.count, sizeof *list.records, by_use);
   for (size_t i = 0; i < list.count && rc == 0; i++) rc = visit(list.records[i], context);
   free_list(&list);
   return rc;

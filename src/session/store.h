@@ -8,8 +8,8 @@
  * After fork() a store is its parent's: until exec() or _exit() the child does not use it, nor
  * close it, nor open the same file (SQLite takes the parent's locks for the child's).
  *
- * Every call is atomic, and durable when it returns: whatever ends the process or the machine,
- * a put is there whole or not at all.
+ * Every call is atomic. In the file it is durable when it returns: whatever ends the process or
+ * the machine, a put is there whole or not at all. What is in memory ends with its process.
  */
 #ifndef BRIG_SESSION_STORE_H
 #define BRIG_SESSION_STORE_H
@@ -52,8 +52,9 @@ int brig__store_sqlite_open(const char *path, const struct store_limits *limits,
 void brig__store_close(struct store *store);
 
 /* Insert the record, or replace all of the one with its key. BRIG_E_TOO_LARGE beyond
- * max_state_bytes; BRIG_E_LIMIT beyond max_bytes: nothing leaves by itself, the caller
- * chooses what does. A put that fails changes nothing. */
+ * max_state_bytes, or if max_bytes are less than this state alone; BRIG_E_LIMIT if they are
+ * less with the others: nothing leaves by itself, the caller chooses what does. A put that
+ * fails changes nothing. */
 int brig__store_put(struct store *store, const struct session_record *record,
                     struct brig_error *err);
 /* The whole record, in fresh memory: free() ends all of it. BRIG_E_NOT_FOUND. It may be
@@ -64,13 +65,17 @@ int brig__store_get(struct store *store, const char *owner, const char *id,
  * file its bytes are overwritten. */
 int brig__store_remove(struct store *store, const char *owner, const char *id,
                        struct brig_error *err);
+/* The same, unless it was used since it was `listed`, by whatever process: whether it was there
+ * and is gone. */
+int brig__store_remove_unused(struct store *store, const struct session_record *listed,
+                              bool *ret_removed, struct brig_error *err);
 
 /* A record without its state (`state` is NULL, `state_size` is true). Not 0 ends the list, and
  * is what brig__store_list() returns. */
 typedef int store_visit(const struct session_record *record, void *context);
 
 /* The records of `owner` (NULL: of all) last used before `used_before_us` (0: whenever), the one
- * used last first, as they were at one moment: `visit` may use the store. */
+ * used least recently first, as they were at one moment: `visit` may use the store. */
 int brig__store_list(struct store *store, const char *owner, uint64_t used_before_us,
                      store_visit *visit, void *context, struct brig_error *err);
 /* How many records `owner` has (NULL: all have). */
@@ -90,7 +95,9 @@ struct store_ops {
   /* 0 and NULL: there is none. */
   int (*get)(struct store *, const char *owner, const char *id, struct session_record **ret_record,
              struct brig_error *);
-  int (*remove)(struct store *, const char *owner, const char *id, struct brig_error *);
+  /* If it was last used then or before. */
+  int (*remove)(struct store *, const char *owner, const char *id, uint64_t used_by_us,
+                bool *ret_removed, struct brig_error *);
   /* In any order; `used_before_us` is never 0. */
   int (*list)(struct store *, const char *owner, uint64_t used_before_us, struct record_list *,
               struct brig_error *);

@@ -66,17 +66,18 @@ static int memory_get(struct store *base, const char *owner, const char *id,
 }
 
 static int memory_remove(struct store *base, const char *owner, const char *id,
-                         struct brig_error *err) {
+                         uint64_t used_by_us, bool *ret_removed, struct brig_error *err) {
   struct memory_store *store = (struct memory_store *)base;
   (void)err;
   pthread_mutex_lock(&store->lock);
   struct session_record **found = find(store, owner, id), *record = NULL;
-  if (found != NULL) {
+  if (found != NULL && (*found)->used_us <= used_by_us) {
     record = *found;
     store->bytes -= record->state_size;
     tdelete(record, &store->tree, compare);
   }
   pthread_mutex_unlock(&store->lock);
+  *ret_removed = record != NULL;
   free(record);
   return 0;
 }

@@ -45,7 +45,7 @@ static const char *const sql[STATEMENTS] = {
             " WHERE ?9 = 0 OR ifnull(?7, 0) + (SELECT total(size) FROM session)"
             " - (SELECT total(size) FROM session WHERE owner = ?1 AND id = ?2) <= ?9",
     [GET] = "SELECT " COLUMNS ", state FROM session WHERE owner = ?1 AND id = ?2",
-    [REMOVE] = "DELETE FROM session WHERE owner = ?1 AND id = ?2",
+    [REMOVE] = "DELETE FROM session WHERE owner = ?1 AND id = ?2 AND used_us <= ?3",
     [LIST] = "SELECT " COLUMNS " FROM session WHERE ?1 IS NULL AND used_us < ?2",
     [LIST_OF] = "SELECT " COLUMNS " FROM session WHERE owner = ?1 AND used_us < ?2",
     [COUNT] = "SELECT count(*) FROM session WHERE ?1 IS NULL",
@@ -75,19 +75,21 @@ static int fail(const struct sqlite_store *store, int code, struct brig_error *e
   switch (code) {
     case SQLITE_BUSY:
       return brig__fail(err, BRIG_E_BUSY, "session",
-                        "busy: another process has held the session store %s for %d ms; try again",
+                        "busy: another process has held the session store %s (session.store) for "
+                        "%d ms; try again",
                         store->path, store->busy_ms);
     case SQLITE_NOMEM: return brig__store_no_memory(err);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
     case SQLITE_ERROR: /* as the statements are right, the tables are not */
       return brig__fail(err, BRIG_E_INTEGRITY, "session",
-                        "the session store %s is damaged (%s): restore it, or move it away "
-                        "together with its -journal, and the sessions in it are lost",
+                        "the session store %s (session.store) is damaged (%s): restore it, or move "
+                        "it away together with its -journal, and the sessions in it are lost",
                         store->path, sqlite3_errstr(code));
     default:
       return brig__fail_errno(err, sqlite3_system_errno(store->db), "session",
-                              "the session store %s: %s; see to its disk and permissions",
+                              "the session store %s (session.store): %s; see to its disk and "
+                              "permissions",
                               store->path, sqlite3_errstr(code));
   }
 }
@@ -191,13 +193,15 @@ static int sqlite_get(struct store *base, const char *owner, const char *id,
 }
 
 static int sqlite_remove(struct store *base, const char *owner, const char *id,
-                         struct brig_error *err) {
+                         uint64_t used_by_us, bool *ret_removed, struct brig_error *err) {
   struct sqlite_store *store = (struct sqlite_store *)base;
   sqlite3_stmt *statement = begin(store, REMOVE);
   /* The journal that stays has what was there before: it goes too. */
   sqlite3_exec(store->db, "PRAGMA journal_size_limit = 0", NULL, NULL, NULL);
+  sqlite3_bind_int64(statement, ID + 2, (sqlite3_int64)used_by_us);
   int code = bind_key(statement, owner, id);
   if (code == SQLITE_OK) code = sqlite3_step(statement);
+  *ret_removed = code == SQLITE_DONE && sqlite3_changes(store->db) > 0;
   sqlite3_exec(store->db, journal, NULL, NULL, NULL);
   return finish(store, statement, code, err);
 }
@@ -237,7 +241,9 @@ static void sqlite_close(struct store *base) {
 
 static int refuse(struct brig_error *err, const char *path, const char *why) {
   return brig__fail(err, BRIG_E_CONFIG, "session",
-                    "the session store %s %s; name another file, or move this one away", path, why);
+                    "the session store %s %s; name another file (session.store), or move this one "
+                    "away",
+                    path, why);
 }
 
 /* Its path without links, in a directory that is made for it. */
@@ -255,7 +261,7 @@ static int find_place(const char *path, char **ret_path, struct brig_error *err)
   if (st.st_uid != geteuid() || (st.st_mode & 022) != 0)
     return brig__fail(err, BRIG_E_CONFIG, "session",
                       "the directory %s of the session store must belong to uid %u and be writable "
-                      "by nobody else (chmod 700, or name a file elsewhere)",
+                      "by nobody else (chmod 700, or name a file elsewhere: session.store)",
                       real, geteuid());
   char *whole = brig__format("%s/%s", real, name);
   if (whole == NULL) return brig__store_no_memory(err);

@@ -289,6 +289,13 @@ static struct session *oldest_of(struct session_owner *owner) {
   return NULL;
 }
 
+struct session *brig__session_enter_saved(struct brig_sessions *sessions, const char *owner,
+                                          const char *id) {
+  struct session *session = NULL;
+  enter_absent(sessions, owner, id, &session, NULL);
+  return session;
+}
+
 /* The session idle longest that is one too many, entered; or NULL. */
 static struct session *next_to_leave(struct brig_sessions *sessions, const char *name) {
   const struct brig_settings *settings = sessions->settings;
@@ -349,18 +356,6 @@ static struct session *next_to_tend(struct brig_sessions *sessions, uint64_t now
   return NULL;
 }
 
-/* Entered, so that nobody brings it back meanwhile. */
-static int remove_old(const struct session_record *record, void *context) {
-  struct brig_sessions *sessions = context;
-  struct session *session;
-  if (enter_absent(sessions, record->owner, record->id, &session, NULL) != 0) return 0;
-  brig__store_remove(sessions->store, record->owner, record->id, NULL);
-  if (!sessions->settings->session_keep_workspaces)
-    brig__workspace_remove(sessions->workspaces, record->owner, record->id);
-  leave_idle(sessions, session);
-  return 0;
-}
-
 /* One that cannot be saved is not tried again until it has changed, or has to leave. */
 static int try_to_save(struct brig_sessions *sessions, struct session *session) {
   int rc = brig__session_store(sessions, session, NULL);
@@ -382,8 +377,6 @@ static void save_and_expire(struct brig_sessions *sessions, uint64_t now_us) {
 }
 
 void brig__sessions_tidy(struct brig_sessions *sessions) {
-  uint64_t now_us = brig__real_us(), kept_us = sessions->settings->session_kept_ms * 1000;
-  save_and_expire(sessions, now_us);
-  if (now_us > kept_us)
-    brig__store_list(sessions->store, NULL, now_us - kept_us, remove_old, sessions, NULL);
+  save_and_expire(sessions, brig__real_us());
+  brig__sessions_expire(sessions);
 }

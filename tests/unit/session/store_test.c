@@ -104,7 +104,7 @@ static const char *list(const char *owner, uint64_t before, const char *last) {
   return listed;
 }
 
-static void a_list_has_what_was_used_last_first(void **state) {
+static void a_list_has_what_was_used_least_recently_first(void **state) {
   (void)state;
   struct session_record bare = {"a", "x", "", 1, 2500, 0, false, 0, NULL};
   assert_string_equal(list(NULL, 0, NULL), "");
@@ -114,15 +114,15 @@ static void a_list_has_what_was_used_last_first(void **state) {
   put("", "1", 1);
   put("a", "5", 4);
   assert_int_equal(brig__store_put(store, &bare, &err), 0);
-  assert_string_equal(list(NULL, 0, NULL), "a4 a5 b3 ax a2 1 ");
-  assert_string_equal(list("a", 0, NULL), "a4 a5 ax a2 ");
+  assert_string_equal(list(NULL, 0, NULL), "1 a2 ax b3 a4 a5 ");
+  assert_string_equal(list("a", 0, NULL), "a2 ax a4 a5 ");
   assert_string_equal(list("", 0, NULL), "1 ");
   assert_string_equal(list("c", 0, NULL), "");
-  assert_string_equal(list(NULL, 3000, NULL), "ax a2 1 ");
+  assert_string_equal(list(NULL, 3000, NULL), "1 a2 ax ");
   assert_string_equal(list("a", 2500, NULL), "a2 ");
-  assert_string_equal(list(NULL, 0, "3"), "a4 a5 b3 ");
+  assert_string_equal(list(NULL, 0, "3"), "1 a2 ax b3 ");
   put("a", "2", 5);
-  assert_string_equal(list("a", 0, NULL), "a2 a4 a5 ax ");
+  assert_string_equal(list("a", 0, NULL), "ax a4 a5 a2 ");
 }
 
 static int remove_it(const struct session_record *record, void *context) {
@@ -141,11 +141,33 @@ static void who_lists_may_remove(void **state) {
   assert_int_equal(count(NULL), 5);
 }
 
+static int keep_one(const struct session_record *record, void *context) {
+  bool removed = false;
+  (void)context;
+  if (record->turns == 2) put("a", "2", 4); /* used since */
+  assert_int_equal(brig__store_remove_unused(store, record, &removed, &err), 0);
+  assert_int_equal(removed, record->turns != 2);
+  assert_int_equal(brig__store_remove_unused(store, record, &removed, &err), 0);
+  assert_false(removed);
+  return 0;
+}
+
+static void what_was_used_since_it_was_listed_stays(void **state) {
+  (void)state;
+  put("a", "1", 1);
+  put("a", "2", 2);
+  put("a", "3", 3);
+  assert_int_equal(brig__store_list(store, NULL, 0, keep_one, NULL, &err), 0);
+  assert_int_equal(count(NULL), 1);
+  expect_turn("a", "2", 4);
+}
+
 static void a_state_has_a_bound(void **state) {
   (void)state;
   put("", "id", 1);
   assert_int_equal(put_sized("id", BUFFER + 1), BRIG_E_TOO_LARGE);
   assert_non_null(strstr(err.message, "65537 bytes, and 65536"));
+  assert_non_null(strstr(err.message, "session.max_state_bytes"));
   expect_turn("", "id", 1);
   assert_int_equal(put_sized("id", BUFFER), 0);
 }
@@ -156,7 +178,9 @@ static void all_states_have_a_bound(void **state) {
   reopen(&(struct store_limits){BUFFER, 1000});
   assert_int_equal(put_sized("1", 600), 0);
   assert_int_equal(put_sized("2", 401), BRIG_E_LIMIT);
-  assert_non_null(strstr(err.message, "1000 bytes"));
+  assert_non_null(strstr(err.message, "1000 bytes together (session.store_bytes)"));
+  assert_int_equal(put_sized("2", 1001), BRIG_E_TOO_LARGE); /* whatever else is there */
+  assert_non_null(strstr(err.message, "1001 bytes, and 1000 may be saved (session.store_bytes)"));
   expect_none("", "2");
   assert_int_equal(put_sized("2", 400), 0);
   assert_int_equal(put_sized("2", 401), BRIG_E_LIMIT);
@@ -236,8 +260,9 @@ int main(void) {
       TEST(put_replaces_all_of_a_record),
       TEST(another_owner_finds_nothing),
       TEST(owners_may_choose_the_same_id),
-      TEST(a_list_has_what_was_used_last_first),
+      TEST(a_list_has_what_was_used_least_recently_first),
       TEST(who_lists_may_remove),
+      TEST(what_was_used_since_it_was_listed_stays),
       TEST(a_state_has_a_bound),
       TEST(all_states_have_a_bound),
       TEST(what_no_store_holds_is_refused),

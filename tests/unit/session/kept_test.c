@@ -1,0 +1,127 @@
+/* Which saved sessions stay, and which are removed, in both stores. */
+#include "session_fixture.h"
+
+static const char *in_memory;
+
+static int save(const char *id, int leave, struct brig_error *err) {
+  struct brig_session_name name = {.id = id};
+  return brig_session_save(sessions, &name, leave, err);
+}
+
+/* A file, and so much that cannot be saved in less. */
+#define FILL "import os\nopen('f', 'w').close()\nx = os.urandom(400000)"
+
+static void fill(const char *id, int leave) {
+  struct brig_error err;
+  gives(id, FILL, NULL);
+  if (save(id, leave, &err) < 0) fail_msg("%s: %s", id, err.message);
+}
+
+static void collect(void *context, const struct brig_session_info *info) {
+  strcat(strcat(context, info->id), info->live ? "! " : info->saved_bytes > 0 ? " " : "? ");
+}
+
+/* The one used last first, with a mark if it is live. */
+static void are_there(const char *expected) {
+  const struct brig_session_name anybody = {0};
+  char found[256] = "";
+  assert_int_equal(brig_session_list(sessions, &anybody, collect, found, NULL), 0);
+  assert_string_equal(found, expected);
+}
+
+static bool has_workspace(const char *id) {
+  char command[256];
+  snprintf(command, sizeof command, "test -e %s/workspaces/*/%s/f", directory, id);
+  return system(command) == 0;
+}
+
+#define OPEN_SMALL(...) \
+  OPEN("session.in_memory", in_memory, "session.store_bytes", "1M", ##__VA_ARGS__)
+
+static void what_was_used_least_recently_makes_room(void **state) {
+  (void)state;
+  OPEN_SMALL("session.save_interval_secs", "3600");
+  fill("a", 1);
+  fill("b", 1);
+  gives("a", "len(x)", "400000");
+  assert_int_equal(save("a", 1, NULL), 0);
+  fill("c", 1);
+  are_there("c a ");
+  assert_true(has_workspace("a"));
+  assert_false(has_workspace("b"));
+  struct brig_session_name gone = {.id = "b"};
+  char *json = NULL;
+  assert_int_equal(brig_session_show(sessions, &gone, &json, NULL), BRIG_E_NOT_FOUND);
+  gives("b", "'x' in globals()", "False"); /* it is a new one */
+  close_sessions();
+}
+
+static void a_session_that_lives_makes_no_room(void **state) {
+  (void)state;
+  struct brig_error err = {0};
+  OPEN_SMALL("session.save_interval_secs", "3600");
+  fill("a", 0);
+  fill("b", 0);
+  gives("c", FILL, NULL);
+  assert_int_equal(save("c", 0, &err), BRIG_E_LIMIT);
+  assert_non_null(strstr(err.message, "session.store_bytes"));
+  are_there("c! b! a! ");
+  assert_int_equal(save("a", 1, NULL), 0);
+  assert_int_equal(save("c", 0, &err), 0);
+  are_there("c! b! ");
+  close_sessions();
+}
+
+static void what_is_larger_than_the_store_removes_nothing(void **state) {
+  (void)state;
+  struct brig_error err = {0};
+  OPEN_SMALL("session.save_interval_secs", "3600");
+  fill("a", 1);
+  gives("b", "import os\nx = os.urandom(1 << 20)", NULL);
+  assert_int_equal(save("b", 0, &err), BRIG_E_TOO_LARGE);
+  assert_non_null(strstr(err.message, "1048576 may be saved (session.store_bytes)"));
+  are_there("b! a ");
+  close_sessions();
+}
+
+static void workspaces_stay_if_they_are_kept(void **state) {
+  (void)state;
+  OPEN_SMALL("session.save_interval_secs", "3600", "session.keep_workspaces", "true");
+  fill("a", 1);
+  fill("b", 1);
+  fill("c", 1);
+  are_there("c b ");
+  assert_true(has_workspace("a"));
+  close_sessions();
+}
+
+/* Saved, ended and removed without a pause; the turn finds its files, whenever it begins. */
+static void what_expires_is_removed_under_no_turn(void **state) {
+  (void)state;
+  OPEN("session.in_memory", in_memory, "session.save_interval_secs", "0.001",
+       "session.timeout_secs", "0.001", "session.kept_secs", "0.001");
+  unsigned anew = 0;
+  for (int i = 0; i < 250; i++) {
+    struct brig_turn_result *result =
+        take("a", "import time\nopen('f', 'w').write('here')\ntime.sleep(0.003)\nopen('f').read()");
+    anew += result->turn == 1;
+    is_well(result, "'here'");
+    usleep((useconds_t)(random() % 12000));
+  }
+  assert_true(anew > 20);
+  close_sessions();
+}
+
+#define TESTS                                                                           \
+  ALONE(what_was_used_least_recently_makes_room),                                       \
+      ALONE(a_session_that_lives_makes_no_room),                                        \
+      ALONE(what_is_larger_than_the_store_removes_nothing),                             \
+      ALONE(workspaces_stay_if_they_are_kept), ALONE(what_expires_is_removed_under_no_turn)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {TESTS};
+  in_memory = "true";
+  int failed = cmocka_run_group_tests_name("in memory", tests, NULL, NULL);
+  in_memory = "false";
+  return failed + cmocka_run_group_tests_name("in a file", tests, NULL, NULL);
+}
