@@ -18,6 +18,13 @@
  * at /memory. They are shared by all states of a session: undoing a turn does not undo
  * what it wrote to files.
  *
+ * Either may hold `session.workspace_bytes` in `session.workspace_files` files. A turn's
+ * quota is what its limits say, and no more than is left in the fuller of the two. In a
+ * full one turns still read and remove, and write as much as they have removed; what is
+ * refused for it sets `quota_exceeded`. What a program beside Brig puts there counts a
+ * turn later, and sessions of one user whose turns overlap may fill /memory beyond by
+ * what was left when each began.
+ *
  * A session is its tenant's and user's: for others there is none of that name. It is
  * made by its first turn. One that is idle for `session.timeout_secs`, or that others
  * need the place of, is saved as data and comes back at its next turn, also in another

@@ -116,6 +116,8 @@ struct wasi_options brig__worker_wasi_options(const struct worker *worker,
                                                              : WIRE_FD_REPLY(task)],
       .quota_bytes = task->limits.quota_bytes,
       .quota_files = task->limits.quota_files,
+      .held_bytes = task->held_bytes,
+      .held_files = task->held_files,
       .open_files = (uint32_t)task->limits.open_files,
   };
 }

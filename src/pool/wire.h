@@ -74,6 +74,7 @@ struct wire_task { /* host -> zygote */
   struct engine_settings settings;
   uint64_t timeout_us;
   struct brig_limits limits; /* WIRE_RUN: effective ones */
+  uint64_t held_bytes, held_files; /* what is in the read-write mounts, beside the quota */
   uint64_t memory_bytes;     /* WIRE_COMPILE: for the compiler */
   /* The block holds this many strings, each with its 0 byte, in this order. */
   uint32_t arguments, variables, entries, mounts;

@@ -101,6 +101,14 @@ static int call_fresh(const struct execution *execution, struct turn *turn,
   return rc;
 }
 
+static void confine(const struct turn_room *room, struct wire_task *task) {
+  struct brig_limits *limits = &task->limits;
+  if (limits->quota_bytes > room->left_bytes) limits->quota_bytes = room->left_bytes;
+  if (limits->quota_files > room->left_files) limits->quota_files = room->left_files;
+  task->held_bytes = room->held_bytes;
+  task->held_files = room->held_files;
+}
+
 static int take_turn(struct execution *execution, struct turn *turn, uint64_t asked_us,
                      struct brig_error *err) {
   struct sink sink = {.request = &execution->request,
@@ -110,6 +118,7 @@ static int take_turn(struct execution *execution, struct turn *turn, uint64_t as
   struct pool_call call = {.output = brig__sink_output, .context = &sink};
   struct pool_end end = {.state = -1};
   int rc = brig__execution_call(execution, &call, err);
+  if (rc == 0 && turn->room != NULL) confine(turn->room, &call.task);
   if (rc == 0)
     rc = turn->from != NULL ? call_state(execution, turn, &call, &end, err)
                             : call_fresh(execution, turn, &call, &end, err);

@@ -27,11 +27,18 @@ uint8_t *brig__turn_frame_bytes(const struct turn_frame *frame, size_t *ret_size
 /* The same as a sealed memfd, or an error. */
 int brig__turn_memfd(const struct turn_frame *frame, struct brig_error *err);
 
+/* What the request's read-write directories hold, and may grow by, whatever its quota. A
+ * turn that removes something may write as much again. */
+struct turn_room {
+  uint64_t held_bytes, held_files, left_bytes, left_files;
+};
+
 struct turn {
   /* In. */
   const struct brig_request *request; /* guest, directories, limits, input...; no code */
   struct zygote_process *from;        /* the state to go on from; NULL: a fresh interpreter */
   struct turn_frame frame;
+  const struct turn_room *room;       /* NULL: the request's quota, of what this turn adds */
   size_t reply_max;
   /* Out, the caller's. */
   struct brig_result *result;   /* how the process fared; EXITED, 0: the turn ended well */

@@ -118,16 +118,25 @@ static int read_turn(const struct brig_turn *turn, struct brig_turn *ret_known,
   return 0;
 }
 
-/* What is too long goes to a file, if there is a workspace that stays, and its head and
- * tail to the caller. */
-static char *shorten(const char *workspace, const struct session *session, uint8_t **data,
-                     size_t *size, uint64_t limit, const char *stream) {
+/* If there is a workspace that stays, and has room for it. */
+static char *keep(const struct brig_settings *settings, const char *workspace, const char *name,
+                  const uint8_t *data, size_t size) {
+  const struct workspace_size most = brig__workspace_most(settings);
+  struct workspace_room room;
+  if (workspace == NULL) return NULL;
+  brig__workspace_measure(workspace, &most, &room);
+  if (room.left.bytes < size || room.left.files == 0) return NULL;
+  return brig__workspace_write(workspace, name, data, size);
+}
+
+/* What is too long goes to a file, and its head and tail to the caller. */
+static char *shorten(const struct brig_settings *settings, const char *workspace,
+                     const struct session *session, uint8_t **data, size_t *size, uint64_t limit,
+                     const char *stream) {
   if (*size <= limit) return NULL;
   CLEANUP_FREE char *name =
       brig__format("%s-%llu.txt", stream, (unsigned long long)session->turns + 1);
-  char *kept = name == NULL || workspace == NULL
-                   ? NULL
-                   : brig__workspace_write(workspace, name, *data, *size);
+  char *kept = name == NULL ? NULL : keep(settings, workspace, name, *data, *size);
   brig__output_shorten(data, size, (size_t)limit, kept == NULL ? "" : kept);
   return kept;
 }
@@ -139,10 +148,10 @@ static char *shorten_output(const struct brig_sessions *sessions, const struct s
   uint64_t out = asked->limits.stdout_bytes, error = asked->limits.stderr_bytes;
   if (out == 0) out = settings->wasi_stdout_limit_bytes;
   if (error == 0) error = settings->wasi_stderr_limit_bytes;
-  char *kept =
-      shorten(workspace, session, &result->stdout_data, &result->stdout_size, out, "stdout");
-  char *other =
-      shorten(workspace, session, &result->stderr_data, &result->stderr_size, error, "stderr");
+  char *kept = shorten(settings, workspace, session, &result->stdout_data, &result->stdout_size,
+                       out, "stdout");
+  char *other = shorten(settings, workspace, session, &result->stderr_data, &result->stderr_size,
+                        error, "stderr");
   if (kept == NULL) return other;
   free(other);
   return kept;
@@ -173,6 +182,7 @@ static int run_turn(struct brig_sessions *sessions, struct session *session,
                     struct brig_error *err) {
   struct brig_turn wider = *asked;
   struct step step = {.asked = &wider};
+  const struct workspace_size most = brig__workspace_most(sessions->settings);
   struct workspace_changes changes;
   char header[64];
   widen(&wider.limits.stdout_bytes, sessions->settings);
@@ -183,13 +193,15 @@ static int run_turn(struct brig_sessions *sessions, struct session *session,
   struct timespec began = brig__workspace_now();
   int rc = brig__session_step(sessions, session, &frame, &step, err);
   if (rc < 0) {
+    session->measured = false;
     brig__step_free(&step);
     return rc;
   }
   struct turn_outcome outcome = {.session = session->id, .step = &step, .changes = &changes};
   outcome.output_file = shorten_output(sessions, session, asked,
                                        asked->once ? NULL : step.workspace, step.turn.result);
-  brig__workspace_changes(step.workspace, began, &session->seen, &changes);
+  brig__workspace_changes(step.workspace, &most, began, &session->seen, &changes);
+  session->room = changes.room;
   rc = settle(sessions, session, &step, err);
   outcome.turns = session->turns;
   outcome.lost = session->lost;

@@ -58,6 +58,8 @@ struct session {
   bool known;                              /* it is in the store */
   bool claimed;                            /* no other process has it */
   struct workspace_seen seen;              /* files that the last turn was told of */
+  bool measured;                           /* the last turn left its workspace so: */
+  struct workspace_room room;
 };
 
 struct brig_sessions {
@@ -136,12 +138,14 @@ struct step {
   struct zygote_process *from; /* NULL: the session's state */
   char *workspace, *memory;      /* the directories that it had */
   struct turn turn;
+  struct turn_room room; /* in both */
   struct brig_request request;
   json_t *reply; /* an object; NULL if it ended badly, or this is none */
   json_t *at;    /* what it was at before: {"at": name}, or NULL */
   const void *data;
   size_t data_size;
 };
+struct workspace_size brig__workspace_most(const struct brig_settings *settings);
 int brig__session_step(struct brig_sessions *sessions, struct session *session,
                        const struct turn_frame *frame, struct step *step, struct brig_error *err);
 void brig__step_free(struct step *step);

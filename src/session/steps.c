@@ -96,16 +96,37 @@ static struct zygote_process *current(const struct session *session) {
   return session->state_count > 0 ? session->states[0] : NULL;
 }
 
+struct workspace_size brig__workspace_most(const struct brig_settings *settings) {
+  return (struct workspace_size){settings->session_workspace_bytes,
+                                 settings->session_workspace_files};
+}
+
+/* Both directories grow on one account, so that what is left in either bounds it. */
+static struct turn_room measure(const struct brig_settings *settings, struct session *session,
+                                const struct step *step) {
+  const struct workspace_size most = brig__workspace_most(settings);
+  struct workspace_room *own = &session->room, users; /* which other sessions write to */
+  brig__workspace_measure(step->memory, &most, &users);
+  if (!session->measured) brig__workspace_measure(step->workspace, &most, own);
+  session->measured = true;
+  return (struct turn_room){.held_bytes = own->held.bytes + users.held.bytes,
+                            .held_files = own->held.files + users.held.files,
+                            .left_bytes = at_most(own->left.bytes, users.left.bytes),
+                            .left_files = at_most(own->left.files, users.left.files)};
+}
+
 int brig__session_step(struct brig_sessions *sessions, struct session *session,
                        const struct turn_frame *frame, struct step *step, struct brig_error *err) {
   int rc = brig__workspace_open(sessions->workspaces, session->owner, session->id, &step->workspace,
                                 &step->memory, err);
   if (rc < 0) return rc;
+  step->room = measure(sessions->settings, session, step);
   set_request(sessions->settings, step, session);
   step->turn = (struct turn){
       .request = &step->request,
       .from = step->from != NULL ? step->from : current(session),
       .frame = *frame,
+      .room = &step->room,
       .reply_max = REPLY_MAX,
   };
   if (step->asked == NULL) step->turn.reply_max += sessions->settings->session_max_state_bytes;

@@ -265,6 +265,7 @@ void brig__session_forget(struct brig_sessions *sessions, struct session *sessio
   session->turns = session->saved_turns = session->tried_turns = 0;
   session->known = false;
   session->seen.count = 0;
+  session->measured = false;
   json_decref(session->lost);
   session->lost = NULL;
   pthread_mutex_lock(&sessions->lock);

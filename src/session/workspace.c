@@ -12,8 +12,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 
-/* A turn is not to wait for a directory with millions of files in it. */
-#define LOOKED_AT 20000
+/* Each level takes a descriptor and a frame of the stack while it is looked at. */
 #define DEPTH_MAX 64
 
 /* Of the user's; no session's id begins with a dot. */
@@ -70,11 +69,12 @@ static bool before(struct timespec a, struct timespec b) {
 }
 
 struct scan {
+  uint64_t most;
+  struct workspace_size held;
+  struct workspace_changes *changes; /* NULL: nobody asks for them; else */
   struct timespec since;
   const struct workspace_seen *before;
   struct workspace_seen *seen;
-  struct workspace_changes *changes;
-  unsigned looked_at;
 };
 
 static bool was_seen(const struct scan *scan, const struct stat *st) {
@@ -85,10 +85,9 @@ static bool was_seen(const struct scan *scan, const struct stat *st) {
   return false;
 }
 
-static void found(struct scan *scan, const char *path, const struct stat *st) {
+static void note_change(struct scan *scan, const char *path, const struct stat *st) {
   struct workspace_changes *changes = scan->changes;
   struct workspace_seen *seen = scan->seen;
-  changes->bytes += (uint64_t)st->st_size;
   if (before(st->st_ctim, scan->since) || was_seen(scan, st)) return;
   char *copy = changes->count < WORKSPACE_LISTED ? strdup(path) : NULL;
   if (copy == NULL) {
@@ -101,39 +100,72 @@ static void found(struct scan *scan, const char *path, const struct stat *st) {
   seen->items[seen->count++].changed = st->st_ctim;
 }
 
-/* `path` is that of the directory, with a slash behind it, or empty. */
-static void scan_directory(struct scan *scan, int parent, const char *name, const char *path,
-                           int depth) {
-  int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-  if (directory == NULL) {
-    if (fd >= 0) close(fd);
-    return;
-  }
-  for (struct dirent *item; (item = readdir(directory)) != NULL;) {
-    struct stat st;
-    if (strcmp(item->d_name, ".") == 0 || strcmp(item->d_name, "..") == 0) continue;
-    if (++scan->looked_at > LOOKED_AT) scan->changes->partial = true;
-    if (scan->changes->partial) break;
-    if (fstatat(fd, item->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) continue;
-    CLEANUP_FREE char *below =
-        brig__format("%s%s%s", path, item->d_name, S_ISDIR(st.st_mode) ? "/" : "");
-    if (below == NULL) continue;
-    if (S_ISREG(st.st_mode))
-      found(scan, below, &st);
-    else if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
-      scan_directory(scan, fd, item->d_name, below, depth + 1);
-  }
-  closedir(directory);
+static void count(struct scan *scan, const struct stat *st) {
+  scan->held.files++;
+  if (!S_ISREG(st->st_mode)) return;
+  scan->held.bytes += (uint64_t)st->st_size;
+  if (scan->held.bytes > INT64_MAX) scan->held.bytes = INT64_MAX; /* sums of these do not wrap */
 }
 
-void brig__workspace_changes(const char *workspace, struct timespec since,
-                             struct workspace_seen *seen, struct workspace_changes *ret_changes) {
+static bool scan_directory(struct scan *scan, int parent, const char *name, const char *path,
+                           int depth);
+
+static bool scan_item(struct scan *scan, int directory, const char *name, const char *path,
+                      int depth) {
+  struct stat st;
+  if (fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) < 0) return errno == ENOENT;
+  if (scan->held.files == scan->most) return false;
+  count(scan, &st);
+  const char *slash = S_ISDIR(st.st_mode) ? "/" : "";
+  CLEANUP_FREE char *below =
+      scan->changes == NULL ? NULL : brig__format("%s%s%s", path, name, slash);
+  if (scan->changes != NULL && below == NULL) return false;
+  if (S_ISDIR(st.st_mode)) return scan_directory(scan, directory, name, below, depth + 1);
+  if (scan->changes != NULL && S_ISREG(st.st_mode)) note_change(scan, below, &st);
+  return true;
+}
+
+/* `path` is that of the directory, with a slash behind it, or empty. False: not all of
+ * it could be looked at. */
+static bool scan_directory(struct scan *scan, int parent, const char *name, const char *path,
+                           int depth) {
+  if (depth > DEPTH_MAX) return false;
+  int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) return errno == ENOENT; /* another session of the user's removed it */
+  DIR *directory = fdopendir(fd);
+  bool all = directory != NULL;
+  if (!all) close(fd);
+  for (struct dirent *item; all && (item = readdir(directory)) != NULL;)
+    if (strcmp(item->d_name, ".") != 0 && strcmp(item->d_name, "..") != 0)
+      all = scan_item(scan, fd, item->d_name, path, depth);
+  if (directory != NULL) closedir(directory);
+  return all;
+}
+
+static struct workspace_room scan_all(struct scan *scan, const char *path,
+                                      const struct workspace_size *most) {
+  scan->most = most->files;
+  bool all = scan_directory(scan, AT_FDCWD, path, "", 0);
+  struct workspace_room room = {.held = scan->held};
+  if (!all || room.held.bytes > most->bytes) return room;
+  room.left.bytes = most->bytes - room.held.bytes;
+  room.left.files = most->files - room.held.files;
+  return room;
+}
+
+void brig__workspace_measure(const char *directory, const struct workspace_size *most,
+                             struct workspace_room *ret_room) {
+  *ret_room = scan_all(&(struct scan){0}, directory, most);
+}
+
+void brig__workspace_changes(const char *workspace, const struct workspace_size *most,
+                             struct timespec since, struct workspace_seen *seen,
+                             struct workspace_changes *ret_changes) {
   struct workspace_seen last = *seen;
-  struct scan scan = {.since = since, .before = &last, .seen = seen, .changes = ret_changes};
+  struct scan scan = {.changes = ret_changes, .since = since, .before = &last, .seen = seen};
   *ret_changes = (struct workspace_changes){0};
   seen->count = 0;
-  scan_directory(&scan, AT_FDCWD, workspace, "", 0);
+  ret_changes->room = scan_all(&scan, workspace, most);
 }
 
 void brig__workspace_changes_free(struct workspace_changes *changes) {

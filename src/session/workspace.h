@@ -20,6 +20,18 @@ int brig__workspace_open(const char *directory, const char *owner, const char *i
 /* Remove a session's, with all that is in it. */
 void brig__workspace_remove(const char *directory, const char *owner, const char *id);
 
+struct workspace_size {
+  uint64_t bytes, files; /* sizes of files; names of anything */
+};
+struct workspace_room {
+  struct workspace_size held, left;
+};
+
+/* How much is in a directory, and how much more may be. One that has more names than it
+ * may, or cannot be looked at to its end, is full. */
+void brig__workspace_measure(const char *directory, const struct workspace_size *most,
+                             struct workspace_room *ret_room);
+
 #define WORKSPACE_LISTED 100
 
 /* A file that was told of, and when it last changed, so that it is not told of twice. */
@@ -32,23 +44,23 @@ struct workspace_seen {
 };
 
 struct workspace_changes {
+  struct workspace_room room;
   size_t count;
   struct {
     char *path;
     uint64_t size;
   } items[WORKSPACE_LISTED];
-  uint64_t more;  /* that many are not listed */
-  uint64_t bytes; /* of all files there are */
-  bool partial;   /* there is more than was looked at */
+  uint64_t more; /* that many are not listed */
 };
 
 /* Where the kernel's clock of files is. */
 struct timespec brig__workspace_now(void);
 
-/* Files that were made or changed since then, and are not in `seen`, which becomes
- * what it is for the next time. Ctime is what tells: guests cannot set it. */
-void brig__workspace_changes(const char *workspace, struct timespec since,
-                             struct workspace_seen *seen, struct workspace_changes *ret_changes);
+/* The same, and files that were made or changed since then and are not in `seen`, which
+ * becomes what it is for the next time. Ctime is what tells: guests cannot set it. */
+void brig__workspace_changes(const char *workspace, const struct workspace_size *most,
+                             struct timespec since, struct workspace_seen *seen,
+                             struct workspace_changes *ret_changes);
 void brig__workspace_changes_free(struct workspace_changes *changes);
 
 /* A new file with these bytes, below the workspace: its name, or NULL. Never through

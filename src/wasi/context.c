@@ -79,8 +79,8 @@ static int insert_all(struct wasi *wasi, const struct wasi_options *options) {
 
 static void set_task(struct wasi *wasi, const struct wasi_options *options) {
   wasi->program = options->has_program ? options->program_fd : -1;
-  wasi->quota =
-      (struct quota){.bytes_max = options->quota_bytes, .files_max = options->quota_files};
+  wasi->quota = brig__quota_new(options->quota_bytes, options->quota_files, options->held_bytes,
+                                options->held_files);
   uint64_t given = 3 + options->mount_count + options->has_control;
   wasi->fds.max = options->open_files > given ? options->open_files : (uint32_t)given;
 }
@@ -117,9 +117,26 @@ static void give_again(struct fd_entry *entry, const struct wasi_options *option
   brig__dir_forget(entry);
 }
 
+static bool is_nameless(const struct fd_entry *entry, struct stat *ret_stat) {
+  return entry->kind == FD_FILE && fstat(entry->host, ret_stat) == 0 && ret_stat->st_nlink == 0;
+}
+
+/* Files that an earlier turn removed and still has open: who looks into the directories
+ * does not see them. */
+static void charge_nameless(struct wasi *wasi) {
+  struct fd_table opened = wasi->fds;
+  struct stat st;
+  for (opened.count = 0; opened.count < wasi->fds.count; opened.count++)
+    if (is_nameless(&wasi->fds.items[opened.count], &st) &&
+        !brig__fd_has_open(&opened, st.st_dev, st.st_ino))
+      brig__quota_take_bytes(&wasi->quota, (uint64_t)st.st_size);
+  wasi->quota.exceeded = false; /* no write was refused for it yet */
+}
+
 void brig__wasi_resume(struct wasi *wasi, const struct wasi_options *options) {
   wasi->parks = false;
   set_task(wasi, options);
+  charge_nameless(wasi);
   if (wasi->fds.max < wasi->fds.count) wasi->fds.max = wasi->fds.count;
   for (uint32_t fd = 0; fd < wasi->fds.count; fd++) give_again(&wasi->fds.items[fd], options);
 }
@@ -156,8 +173,8 @@ void brig__wasi_destroy(struct wasi *wasi) {
 
 void brig__wasi_usage(const struct wasi *wasi, struct wasi_usage *ret_usage) {
   *ret_usage = (struct wasi_usage){
-      .written_bytes = wasi->quota.bytes_peak,
-      .written_files = wasi->quota.files_peak,
+      .written_bytes = wasi->quota.bytes_peak - wasi->quota.bytes_held,
+      .written_files = wasi->quota.files_peak - wasi->quota.files_held,
       .quota_exceeded = wasi->quota.exceeded,
   };
 }

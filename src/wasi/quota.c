@@ -5,6 +5,22 @@ static void charge(struct quota *quota, uint64_t bytes) {
   if (quota->bytes > quota->bytes_peak) quota->bytes_peak = quota->bytes;
 }
 
+static uint64_t beside(uint64_t held, uint64_t room) {
+  return room < UINT64_MAX - held ? held + room : UINT64_MAX;
+}
+
+struct quota brig__quota_new(uint64_t bytes, uint64_t files, uint64_t bytes_held,
+                             uint64_t files_held) {
+  return (struct quota){.bytes_max = beside(bytes_held, bytes),
+                        .files_max = beside(files_held, files),
+                        .bytes = bytes_held,
+                        .files = files_held,
+                        .bytes_peak = bytes_held,
+                        .files_peak = files_held,
+                        .bytes_held = bytes_held,
+                        .files_held = files_held};
+}
+
 uint64_t brig__quota_take_bytes(struct quota *quota, uint64_t wanted) {
   uint64_t left = quota->bytes_max - quota->bytes;
   uint64_t granted = wanted < left ? wanted : left;

@@ -43,6 +43,7 @@ struct wasi_options {
                        parks, again after each program's end */
   int control_fd;   /* if so: where what is written to it goes */
   uint64_t quota_bytes, quota_files; /* for all read-write mounts together */
+  uint64_t held_bytes, held_files;   /* what they hold: removing it makes room, too */
   uint32_t open_files;               /* guest descriptors, preopens included */
 };
 
