@@ -27,9 +27,16 @@
  *
  * A session is its tenant's and user's: for others there is none of that name. It is
  * made by its first turn. One that is idle for `session.timeout_secs`, or that others
- * need the place of, is saved as data and comes back at its next turn, also in another
- * process, later: values that pickle, imports, functions and classes. What could not be
- * kept is listed in the result of that turn.
+ * need the place of, is ended; it was saved as data, and comes back at its next turn,
+ * also in another process, later: values that pickle, imports, functions and classes.
+ * What could not be kept is listed in the result of that turn.
+ *
+ * A turn is saved before its result is given (`session.save_at_once`), so that nothing
+ * that was told is lost with the calling process, however that ends. If that takes more
+ * than a second or fails, the result says so, the session is saved beside its turns, and
+ * what it did since is lost with the process. What is saved is removed when
+ * it was not used for `session.kept_secs`, or if it is what was used least recently when
+ * others need its place (`session.store_bytes`); then there is no such session.
  *
  * Several processes may have the same store. A session that is in one's memory is that
  * one's alone: another waits some seconds for it, and is BRIG_E_BUSY.
@@ -119,6 +126,9 @@ struct brig_turn_result {
   int restored; /* 1: the session came back from its store, */
   const struct brig_lost *lost; /* without these */
   size_t lost_count;
+
+  int saved;           /* 1: the session is in its store as it is now; 0: not yet, */
+  const char *unsaved; /* or why it could not be, when that was last tried, or NULL */
 };
 
 /* Run a turn, after those that came before it. 0 and a result whatever the guest did.

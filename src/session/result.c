@@ -8,7 +8,7 @@
 struct owned {
   struct brig_turn_result result; /* first: it is what callers have */
   json_t *reply, *lost;           /* that strings are in */
-  char *session, *output_file;
+  char *session, *output_file, *unsaved;
   const char **names;
   struct brig_file *files;
   struct brig_lost *losses;
@@ -86,6 +86,7 @@ int brig__turn_result_new(const struct turn_outcome *outcome, struct brig_turn_r
   owned->lost = json_incref(outcome->lost);
   owned->session = session;
   owned->output_file = outcome->output_file;
+  owned->unsaved = outcome->unsaved == NULL ? NULL : strdup(outcome->unsaved);
   owned->result = (struct brig_turn_result){
       .session = session,
       .turn = outcome->turns,
@@ -97,6 +98,8 @@ int brig__turn_result_new(const struct turn_outcome *outcome, struct brig_turn_r
       .traceback = text(error, "traceback"),
       .output_file = outcome->output_file,
       .restored = outcome->lost != NULL,
+      .saved = outcome->saved,
+      .unsaved = owned->unsaved,
   };
   step->turn.result = NULL;
   if (fill_names(owned) && fill_files(owned, outcome->changes) && fill_lost(owned)) {
@@ -117,6 +120,7 @@ void brig_turn_result_free(struct brig_turn_result *result) {
   json_decref(owned->lost);
   free(owned->session);
   free(owned->output_file);
+  free(owned->unsaved);
   free(owned->names);
   free(owned->files);
   free(owned->losses);

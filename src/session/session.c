@@ -167,6 +167,7 @@ static int settle(struct brig_sessions *sessions, struct session *session, struc
   /* Of the only turn there is, the state ends with the step. */
   if (!step->asked->once) brig__step_adopt(sessions, session, step);
   session->turns++;
+  if (!step->asked->once) brig__session_store_at_once(sessions, session);
   return 0;
 }
 
@@ -194,6 +195,7 @@ static int run_turn(struct brig_sessions *sessions, struct session *session,
   int rc = brig__session_step(sessions, session, &frame, &step, err);
   if (rc < 0) {
     session->measured = false;
+    if (!session->known) brig__workspace_remove_empty(step.workspace);
     brig__step_free(&step);
     return rc;
   }
@@ -203,7 +205,10 @@ static int run_turn(struct brig_sessions *sessions, struct session *session,
   brig__workspace_changes(step.workspace, &most, began, &session->seen, &changes);
   session->room = changes.room;
   rc = settle(sessions, session, &step, err);
+  if (!asked->once) brig__session_note(sessions, session);
   outcome.turns = session->turns;
+  outcome.saved = session->turns > 0 && session->saved_turns == session->turns;
+  outcome.unsaved = session->unsaved;
   outcome.lost = session->lost;
   if (rc == 0)
     rc = brig__turn_result_new(&outcome, ret_result, err);
@@ -314,6 +319,7 @@ int brig_session_undo(struct brig_sessions *sessions, const struct brig_session_
     brig__session_pop(session);
     session->turns--;
     brig__session_unsaved(session);
+    brig__session_store_at_once(sessions, session);
   }
   brig__session_leave(sessions, session);
   return rc;
@@ -333,6 +339,7 @@ static int branch_to(struct brig_sessions *sessions, struct session *from, const
     to->turns = from->turns;
     brig__session_unsaved(to);
     brig__session_push(sessions, to, state, from->bytes);
+    brig__session_store_at_once(sessions, to);
   }
   brig__session_leave(sessions, to);
   return rc;

@@ -55,6 +55,8 @@ struct session {
   json_t *lost;   /* as it came back from the store, to be told by its next turn; or NULL */
   /* saved_turns: as many had the saved state; tried_turns: the one that was tried last */
   uint64_t created_us, turns, saved_turns, tried_turns;
+  char *unsaved;                           /* why saving failed when last tried, or NULL */
+  bool slow;                               /* results do not wait for it to be saved */
   bool known;                              /* it is in the store */
   bool claimed;                            /* no other process has it */
   struct workspace_seen seen;              /* files that the last turn was told of */
@@ -165,6 +167,11 @@ int brig__session_store(struct brig_sessions *sessions, struct session *session,
 /* The same for that which a turn has led to, before it becomes the session's. */
 int brig__session_store_next(struct brig_sessions *sessions, struct session *session,
                              const struct step *step, struct brig_error *err);
+/* As brig__session_store(), if that is to be before its callers hear of a change, and for
+ * no longer than they should wait. */
+void brig__session_store_at_once(struct brig_sessions *sessions, struct session *session);
+/* Where it has no state yet, but a workspace: to be found, and to expire, as others are. */
+void brig__session_note(struct brig_sessions *sessions, struct session *session);
 
 /* result.c: the public result of a turn, from the step and what the workspace shows. */
 struct turn_outcome {
@@ -172,6 +179,8 @@ struct turn_outcome {
   uint64_t turns;
   struct step *step;
   json_t *lost; /* NULL: it was there */
+  bool saved;
+  const char *unsaved;
   struct workspace_changes *changes;
   char *output_file; /* taken */
 };

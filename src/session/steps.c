@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "session/session.h"
@@ -12,6 +13,10 @@
 
 /* How often saving or coming back is tried again without what ended it. */
 #define TRIES 4
+
+/* How long a result waits for its turn to be saved. What takes longer is saved beside the
+ * turns from then on, until it is seen to take less. */
+#define AT_ONCE_MS 1000
 
 /* A length in 4 bytes, so much JSON, at most `max`, which must be of this type, and data
  * to the end. NULL if it is not that. */
@@ -168,13 +173,15 @@ static bool add_culprit(json_t *culprits, const struct step *step) {
              0;
 }
 
-/* Have it save, or come back, and where that ends the process, do without what did. The
- * names of that are added to `culprits`. No try may use up the time of the next. */
+/* Have it save, or come back, and where that ends the process, do without what did, but
+ * if the step has a time of its own: then what is only slow would be left out. The names
+ * of that are added to `culprits`. No try may use up the time of the next. */
 static int ask(struct brig_sessions *sessions, struct session *session, const char *operation,
                struct turn_frame *frame, json_t *culprits, struct step *step,
                struct brig_error *err) {
-  uint64_t left_ms = sessions->settings->session_save_timeout_ms;
-  for (int tries = TRIES;; tries--) {
+  bool once = step->timeout_ms != 0;
+  uint64_t left_ms = once ? step->timeout_ms : sessions->settings->session_save_timeout_ms;
+  for (int tries = once ? 1 : TRIES;; tries--) {
     CLEANUP(json_decrefp) json_t *header =
         json_pack("{s:s,s:O}", "op", operation, "without", culprits);
     CLEANUP_FREE char *text = json_dumps(header, JSON_COMPACT);
@@ -262,43 +269,71 @@ static uint8_t *with_losses(const struct step *step, json_t *culprits, size_t *r
   return text == NULL ? NULL : brig__turn_frame_bytes(&frame, ret_size);
 }
 
+static struct session_record record_of(const struct session *session, uint64_t turns) {
+  return (struct session_record){.owner = session->owner,
+                                 .id = session->id,
+                                 .guest = session->guest,
+                                 .created_us = session->created_us,
+                                 .used_us = session->used_us,
+                                 .turns = turns};
+}
+
+void brig__session_note(struct brig_sessions *sessions, struct session *session) {
+  const struct session_record record = record_of(session, 0);
+  if (session->known || session->state_count > 0) return;
+  session->known = brig__session_put(sessions, &record, NULL) == 0;
+}
+
 /* Put a state into the store, after so many turns. */
-static int store(struct brig_sessions *sessions, struct session *session,
-                 struct zygote_process *from, uint64_t turns, struct brig_error *err) {
-  struct step step = {.from = from};
+static int store(struct brig_sessions *sessions, struct session *session, struct step *step,
+                 uint64_t turns, struct brig_error *err) {
   struct turn_frame frame = {0};
   CLEANUP(json_decrefp) json_t *culprits = json_array();
-  int rc = ask(sessions, session, "save", &frame, culprits, &step, err);
-  if (rc == 0 && (step.reply == NULL || json_object_get(step.reply, "error") != NULL))
+  int rc = ask(sessions, session, "save", &frame, culprits, step, err);
+  if (rc == 0 && (step->reply == NULL || json_object_get(step->reply, "error") != NULL))
     rc = brig__fail(err, BRIG_E_LIMIT, "session", "the session %s could not be saved (%.200s)",
-                    session->id, reason_of(&step));
+                    session->id, reason_of(step));
   CLEANUP_FREE uint8_t *state = NULL;
-  size_t state_size = 0;
-  if (rc == 0 && (state = with_losses(&step, culprits, &state_size)) == NULL)
+  struct session_record record = record_of(session, turns);
+  if (rc == 0 && (state = with_losses(step, culprits, &record.state_size)) == NULL)
     rc = brig__store_no_memory(err);
-  struct session_record record = {.owner = session->owner,
-                                  .id = session->id,
-                                  .guest = session->guest,
-                                  .created_us = session->created_us,
-                                  .used_us = session->used_us,
-                                  .turns = turns,
-                                  .has_state = true,
-                                  .state = state,
-                                  .state_size = state_size};
+  record.has_state = true;
+  record.state = state;
   if (rc == 0) rc = brig__session_put(sessions, &record, err);
   if (rc == 0) session->saved_turns = turns;
   if (rc == 0) session->known = true;
-  brig__step_free(&step);
+  brig__step_free(step);
+  return rc;
+}
+
+/* `timeout_ms` for all of it; 0: what is configured, and then again without what failed. */
+static int store_current(struct brig_sessions *sessions, struct session *session,
+                         uint64_t timeout_ms, struct brig_error *err) {
+  struct step step = {.timeout_ms = timeout_ms};
+  uint64_t began_us = brig__now_us();
+  struct brig_error why;
+  if (current(session) == NULL) return 0;
+  int rc = store(sessions, session, &step, session->turns, &why);
+  session->slow = rc < 0 || brig__now_us() - began_us > AT_ONCE_MS * 1000;
+  free(session->unsaved);
+  session->unsaved = rc < 0 ? strdup(why.message) : NULL;
+  if (rc < 0 && err != NULL) *err = why;
   return rc;
 }
 
 int brig__session_store(struct brig_sessions *sessions, struct session *session,
                         struct brig_error *err) {
-  struct zygote_process *state = current(session);
-  return state == NULL ? 0 : store(sessions, session, state, session->turns, err);
+  return store_current(sessions, session, 0, err);
 }
 
 int brig__session_store_next(struct brig_sessions *sessions, struct session *session,
                              const struct step *step, struct brig_error *err) {
-  return store(sessions, session, step->turn.state, session->turns + 1, err);
+  struct step save = {.from = step->turn.state};
+  return store(sessions, session, &save, session->turns + 1, err);
+}
+
+void brig__session_store_at_once(struct brig_sessions *sessions, struct session *session) {
+  if (!sessions->settings->session_save_at_once || session->slow) return;
+  if (session->saved_turns == session->turns) return;
+  store_current(sessions, session, AT_ONCE_MS, NULL);
 }

@@ -51,6 +51,7 @@ static void free_session(struct session *session) {
   brig__queue_close(session->turns_of);
   json_decref(session->lost);
   free(session->states);
+  free(session->unsaved);
   free(session->guest);
   free(session->id);
   free(session);
@@ -263,7 +264,9 @@ void brig__session_pop(struct session *session) {
 void brig__session_forget(struct brig_sessions *sessions, struct session *session) {
   brig__session_end_states(session);
   session->turns = session->saved_turns = session->tried_turns = 0;
-  session->known = false;
+  session->known = session->slow = false;
+  free(session->unsaved);
+  session->unsaved = NULL;
   session->seen.count = 0;
   session->measured = false;
   json_decref(session->lost);

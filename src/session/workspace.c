@@ -190,3 +190,7 @@ void brig__workspace_remove(const char *directory, const char *owner, const char
       of_owner == NULL ? -1 : open(of_owner, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (fd >= 0) brig__remove_tree(fd, id);
 }
+
+void brig__workspace_remove_empty(const char *workspace) {
+  if (workspace != NULL) rmdir(workspace);
+}

@@ -17,6 +17,9 @@
 int brig__workspace_open(const char *directory, const char *owner, const char *id,
                          char **ret_workspace, char **ret_memory, struct brig_error *err);
 
+/* Remove one that nothing was put into. */
+void brig__workspace_remove_empty(const char *workspace);
+
 /* Remove a session's, with all that is in it. */
 void brig__workspace_remove(const char *directory, const char *owner, const char *id);
 

@@ -29,18 +29,20 @@ static void are_there(const char *expected) {
   assert_string_equal(found, expected);
 }
 
-static bool has_workspace(const char *id) {
+static bool has_file(const char *id, const char *name) {
   char command[256];
-  snprintf(command, sizeof command, "test -e %s/workspaces/*/%s/f", directory, id);
+  snprintf(command, sizeof command, "test -e %s/workspaces/*/%s/%s", directory, id, name);
   return system(command) == 0;
 }
+
+static bool has_workspace(const char *id) { return has_file(id, "f"); }
 
 #define OPEN_SMALL(...) \
   OPEN("session.in_memory", in_memory, "session.store_bytes", "1M", ##__VA_ARGS__)
 
 static void what_was_used_least_recently_makes_room(void **state) {
   (void)state;
-  OPEN_SMALL("session.save_interval_secs", "3600");
+  OPEN_SMALL("session.save_at_once", "false", "session.save_interval_secs", "3600");
   fill("a", 1);
   fill("b", 1);
   gives("a", "len(x)", "400000");
@@ -59,7 +61,7 @@ static void what_was_used_least_recently_makes_room(void **state) {
 static void a_session_that_lives_makes_no_room(void **state) {
   (void)state;
   struct brig_error err = {0};
-  OPEN_SMALL("session.save_interval_secs", "3600");
+  OPEN_SMALL("session.save_at_once", "false", "session.save_interval_secs", "3600");
   fill("a", 0);
   fill("b", 0);
   gives("c", FILL, NULL);
@@ -75,7 +77,7 @@ static void a_session_that_lives_makes_no_room(void **state) {
 static void what_is_larger_than_the_store_removes_nothing(void **state) {
   (void)state;
   struct brig_error err = {0};
-  OPEN_SMALL("session.save_interval_secs", "3600");
+  OPEN_SMALL("session.save_at_once", "false", "session.save_interval_secs", "3600");
   fill("a", 1);
   gives("b", "import os\nx = os.urandom(1 << 20)", NULL);
   assert_int_equal(save("b", 0, &err), BRIG_E_TOO_LARGE);
@@ -86,7 +88,8 @@ static void what_is_larger_than_the_store_removes_nothing(void **state) {
 
 static void workspaces_stay_if_they_are_kept(void **state) {
   (void)state;
-  OPEN_SMALL("session.save_interval_secs", "3600", "session.keep_workspaces", "true");
+  OPEN_SMALL("session.save_at_once", "false", "session.save_interval_secs", "3600",
+             "session.keep_workspaces", "true");
   fill("a", 1);
   fill("b", 1);
   fill("c", 1);
@@ -98,7 +101,8 @@ static void workspaces_stay_if_they_are_kept(void **state) {
 /* Saved, ended and removed without a pause; the turn finds its files, whenever it begins. */
 static void what_expires_is_removed_under_no_turn(void **state) {
   (void)state;
-  OPEN("session.in_memory", in_memory, "session.save_interval_secs", "0.001",
+  OPEN("session.in_memory", in_memory, "session.save_at_once", "false",
+       "session.save_interval_secs", "0.001",
        "session.timeout_secs", "0.001", "session.kept_secs", "0.001");
   unsigned anew = 0;
   for (int tries = 0; tries < 2000 && anew < 50; tries++) {
@@ -112,11 +116,45 @@ static void what_expires_is_removed_under_no_turn(void **state) {
   close_sessions();
 }
 
+static void a_workspace_without_a_state_is_not_left_behind(void **state) {
+  struct brig_session_name name = {.id = "a"};
+  struct brig_turn turn = turn_of("b", "1");
+  struct brig_turn_result *result = NULL;
+  (void)state;
+  OPEN("session.in_memory", in_memory);
+  brig_turn_result_free(take("a", "import os\nopen('f', 'w').close()\nos._exit(0)"));
+  are_there("a? ");
+  gives("a", "import os\nos.listdir()", "['f']");
+  are_there("a! ");
+  assert_int_equal(brig_session_drop(sessions, &name, NULL), 0);
+  assert_false(has_workspace("a"));
+  turn.guest = "nobody"; /* nor one that never ran */
+  assert_true(brig_session_run(sessions, &turn, &result, NULL) < 0);
+  are_there("");
+  assert_false(has_file("b", ""));
+  close_sessions();
+}
+
+/* Saving asks for no more than the operator gives. */
+static void ceilings_do_not_keep_from_saving(void **state) {
+  (void)state;
+  OPEN("session.in_memory", in_memory, "wasi.execution_timeout_secs", "10",
+       "ceiling.execution_timeout_secs", "10");
+  struct brig_turn_result *result = take("a", "x = 1");
+  if (!result->saved) fail_msg("%s", result->unsaved);
+  is_well(result, NULL);
+  assert_int_equal(save("a", 1, NULL), 0);
+  gives("a", "x", "1");
+  close_sessions();
+}
+
 #define TESTS                                                                           \
   ALONE(what_was_used_least_recently_makes_room),                                       \
       ALONE(a_session_that_lives_makes_no_room),                                        \
       ALONE(what_is_larger_than_the_store_removes_nothing),                             \
-      ALONE(workspaces_stay_if_they_are_kept), ALONE(what_expires_is_removed_under_no_turn)
+      ALONE(workspaces_stay_if_they_are_kept), ALONE(ceilings_do_not_keep_from_saving), \
+      ALONE(a_workspace_without_a_state_is_not_left_behind),                            \
+      ALONE(what_expires_is_removed_under_no_turn)
 
 int main(void) {
   const struct CMUnitTest tests[] = {TESTS};

@@ -227,7 +227,8 @@ static void branches_do_not_wait_for_each_other(void **state) {
 static void expiry_does_not_hurt_a_turn_that_runs(void **state) {
   (void)state;
   struct background running;
-  OPEN("session.timeout_secs", "0.05", "session.save_interval_secs", "0.01");
+  OPEN("session.timeout_secs", "0.05", "session.save_at_once", "false",
+       "session.save_interval_secs", "0.01");
   begin(&running, "a", "x = [1]\nf = (n for n in x)\n" WAIT_FOR_GO);
   wait_until_here("a");
   usleep(200 * 1000);
@@ -247,7 +248,7 @@ static void one_that_cannot_be_saved_now_stays(void **state) {
   (void)state;
   struct background running;
   OPEN("pool.max_workers", "1", "pool.queue_timeout_secs", "0.02", "session.timeout_secs", "0.1",
-       "session.save_interval_secs", "0.3");
+       "session.save_at_once", "false", "session.save_interval_secs", "0.3");
   gives("a", "x = 1", NULL);
   begin(&running, "b", WAIT_FOR_GO);
   wait_until_here("b");
@@ -397,7 +398,8 @@ static void a_thousand_sessions_leave_nothing(void **state) {
   char path[200];
   pid_t pids[256];
   int next = 0;
-  OPEN("session.save_interval_secs", "3600", "templates.forks_per_zygote", "100000");
+  OPEN("session.save_at_once", "false",
+       "session.save_interval_secs", "3600", "templates.forks_per_zygote", "100000");
   gives("first", "1", "1");
   assert_true(find_workspace("first", path));
   strcpy(strrchr(path, '/'), "/.");

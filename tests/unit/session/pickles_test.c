@@ -6,7 +6,8 @@
 
 static int open_all(void **state) {
   if (setup(state) != 0) return 1;
-  OPEN("session.save_interval_secs", "3600", "session.save_timeout_secs", "3");
+  OPEN("session.save_at_once", "false",
+       "session.save_interval_secs", "3600", "session.save_timeout_secs", "3");
   return 0;
 }
 

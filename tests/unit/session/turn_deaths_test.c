@@ -5,7 +5,8 @@
 
 static int open_all(void **state) {
   if (setup(state) != 0) return 1;
-  OPEN("session.save_interval_secs", "3600", "wasi.stdout_limit_bytes", "100000");
+  OPEN("session.save_at_once", "false",
+       "session.save_interval_secs", "3600", "wasi.stdout_limit_bytes", "100000");
   return 0;
 }
 
