@@ -100,7 +100,7 @@ int brig__session_enter_new(struct brig_sessions *sessions, const char *owner, c
                             struct session **ret_session, struct brig_error *err);
 void brig__session_leave(struct brig_sessions *sessions, struct session *session);
 /* The turn of one that is in the store alone, without waiting or a look at it. NULL if it
- * is in memory: it has a process, or somebody uses it. */
+ * is in memory, of this process or another: it has a process, or somebody uses it. */
 struct session *brig__session_enter_saved(struct brig_sessions *sessions, const char *owner,
                                           const char *id);
 /* While entered: the states, from the current one on, are these no more. */
@@ -127,7 +127,7 @@ void brig__sessions_tidy(struct brig_sessions *sessions);
 /* expire.c: remove, with their workspaces, saved sessions that were not used for too long. */
 void brig__sessions_expire(struct brig_sessions *sessions);
 /* Put it into the store. Where it has no room the saved sessions used least recently are
- * removed until it has; BRIG_E_LIMIT if those that are left are all in memory. */
+ * removed until it has; BRIG_E_LIMIT if those that are left are all in some memory. */
 int brig__session_put(struct brig_sessions *sessions, const struct session_record *record,
                       struct brig_error *err);
 

@@ -296,8 +296,11 @@ static struct session *oldest_of(struct session_owner *owner) {
 struct session *brig__session_enter_saved(struct brig_sessions *sessions, const char *owner,
                                           const char *id) {
   struct session *session = NULL;
-  enter_absent(sessions, owner, id, &session, NULL);
-  return session;
+  if (enter_absent(sessions, owner, id, &session, NULL) != 0) return NULL;
+  session->claimed = brig__claim(sessions->claims, owner, id, 0, -1, NULL) == 0;
+  if (session->claimed) return session;
+  leave_idle(sessions, session);
+  return NULL;
 }
 
 /* The session idle longest that is one too many, entered; or NULL. */

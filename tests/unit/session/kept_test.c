@@ -98,6 +98,25 @@ static void workspaces_stay_if_they_are_kept(void **state) {
   close_sessions();
 }
 
+/* Other sessions of the same store stand for another process: they exclude each other. */
+static void what_another_process_has_makes_no_room(void **state) {
+  (void)state;
+  OPEN("session.store_bytes", "1M", "session.save_at_once", "false");
+  struct brig_sandbox *sandbox_here = sandbox;
+  struct brig_sessions *here = sessions;
+  fill("a", 0);
+  OPEN("session.store_bytes", "1M", "session.save_at_once", "false");
+  fill("b", 1);
+  fill("c", 1);
+  are_there("c a ");
+  brig_sessions_close(sessions);
+  brig_sandbox_close(sandbox);
+  sandbox = sandbox_here;
+  sessions = here;
+  gives("a", "len(x), os.listdir()", "(400000, ['f'])");
+  close_sessions();
+}
+
 /* Saved, ended and removed without a pause; the turn finds its files, whenever it begins. */
 static void what_expires_is_removed_under_no_turn(void **state) {
   (void)state;
@@ -158,8 +177,10 @@ static void ceilings_do_not_keep_from_saving(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {TESTS};
+  const struct CMUnitTest shared[] = {ALONE(what_another_process_has_makes_no_room)};
   in_memory = "true";
   int failed = cmocka_run_group_tests_name("in memory", tests, NULL, NULL);
   in_memory = "false";
-  return failed + cmocka_run_group_tests_name("in a file", tests, NULL, NULL);
+  failed += cmocka_run_group_tests_name("in a file", tests, NULL, NULL);
+  return failed + cmocka_run_group_tests_name("in a file of two", shared, NULL, NULL);
 }
