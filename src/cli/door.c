@@ -66,9 +66,12 @@ static int adapt(struct brig_config *config, bool once, struct brig_error *err) 
       {"wasi.allowed_paths", ""},
       /* --fuel is for turns: an interpreter's start may need more. */
       {"wasi.max_fuel", most},
+      /* The last two if it is for one turn, which its command saves. */
       {"session.save_interval_secs", "86400"},
+      {"session.save_at_once", "false"},
   };
-  for (size_t i = 0; i < sizeof changes / sizeof *changes - !once; i++) {
+  size_t count = sizeof changes / sizeof *changes - (once ? 0 : 2);
+  for (size_t i = 0; i < count; i++) {
     int rc = brig_config_set(config, changes[i][0], changes[i][1], err);
     if (rc < 0) return rc;
   }

@@ -77,7 +77,7 @@ static bool is_valid(const struct session_record *record) {
 static int too_large(const struct session_record *record, uint64_t max, const char *key,
                      struct brig_error *err) {
   return brig__fail(err, BRIG_E_TOO_LARGE, "session",
-                    "the session's state has %zu bytes, and %llu may be saved (%s); let go of what "
+                    "the session's state has %zu bytes, and %llu may be kept (%s); let go of what "
                     "it no longer needs, or raise the limit",
                     record->state_size, (unsigned long long)max, key);
 }

@@ -238,9 +238,10 @@ def test_drop_removes_the_session_and_its_workspace(session, place):
     assert session("run", "a", "-c", "import os; 'x' in globals(), os.listdir('.')").stdout == b"(False, [])\n"
     session("drop", "a")
     session("drop", "a", status=125)
-    # A session that no turn made leaves a workspace, which goes the same way.
+    # A session that no turn made leaves a workspace, by which it is known, and which goes the same way.
     session("run", "b", "-c", "open('left', 'w').close(); import os; os._exit(1)", status=1)
     assert "left" in kept(place)
+    session("drop", "b")
     session("drop", "b", status=125)
     assert "left" not in kept(place) and "b" not in kept(place)
 

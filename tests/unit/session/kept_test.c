@@ -81,7 +81,7 @@ static void what_is_larger_than_the_store_removes_nothing(void **state) {
   fill("a", 1);
   gives("b", "import os\nx = os.urandom(1 << 20)", NULL);
   assert_int_equal(save("b", 0, &err), BRIG_E_TOO_LARGE);
-  assert_non_null(strstr(err.message, "1048576 may be saved (session.store_bytes)"));
+  assert_non_null(strstr(err.message, "1048576 may be kept (session.store_bytes)"));
   are_there("b! a ");
   close_sessions();
 }

@@ -180,7 +180,7 @@ static void all_states_have_a_bound(void **state) {
   assert_int_equal(put_sized("2", 401), BRIG_E_LIMIT);
   assert_non_null(strstr(err.message, "1000 bytes together (session.store_bytes)"));
   assert_int_equal(put_sized("2", 1001), BRIG_E_TOO_LARGE); /* whatever else is there */
-  assert_non_null(strstr(err.message, "1001 bytes, and 1000 may be saved (session.store_bytes)"));
+  assert_non_null(strstr(err.message, "1001 bytes, and 1000 may be kept (session.store_bytes)"));
   expect_none("", "2");
   assert_int_equal(put_sized("2", 400), 0);
   assert_int_equal(put_sized("2", 401), BRIG_E_LIMIT);
