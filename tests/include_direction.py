@@ -15,7 +15,9 @@ MAY = {
     "session": "base config sandbox session",
     "tool": "base config guest sandbox session tool",
     "sandbox": "base config limits guest pool sandbox engine/end.h engine/facts.h jail/walls.h",
-    "cli": "base config guest cli",
+    "rpc": "base rpc",
+    "server": "base config guest sandbox session tool rpc server",
+    "cli": "base config guest server cli",
 }
 
 root = pathlib.Path(sys.argv[1])
