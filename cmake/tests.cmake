@@ -41,3 +41,6 @@ endif()
 
 add_executable(deny tests/support/deny_main.c)
 target_link_libraries(deny PRIVATE PkgConfig::SECCOMP)
+
+add_executable(rpc-echo tests/support/rpc_echo_main.c)
+target_link_libraries(rpc-echo PRIVATE brig-rpc brig-base messages Threads::Threads)

@@ -50,9 +50,9 @@ struct rpc_server;
 struct rpc_call;
 
 struct rpc_method {
-  const char *service, *name;                 /* "shannon.agent.AgentService", "ExecuteTask" */
+  const char *service, *name; /* "shannon.agent.AgentService", "ExecuteTask" */
   const ProtobufCMessageDescriptor *request;
-  bool client_streams;                        /* any number of requests, else exactly one */
+  bool client_streams; /* any number of requests, else exactly one */
   void *context;
   /* A request; freed after this returns, unless brig__rpc_keep_request() is called in it. */
   void (*message)(struct rpc_call *call, void *context, ProtobufCMessage *request);
@@ -62,39 +62,43 @@ struct rpc_method {
 
 /* Who calls, as the connection and its headers tell it. Valid while the call lives. */
 struct rpc_peer {
-  const char *address;       /* "127.0.0.1:51234", "unix" */
-  bool local;                /* over a Unix socket, with these credentials: */
+  const char *address; /* "127.0.0.1:51234", "unix" */
+  bool local;          /* over a Unix socket, with these credentials: */
   uid_t uid;
   pid_t pid;
   const char *certificate;   /* TLS: the subject of a client's verified certificate, or NULL */
   const char *authorization; /* the value of that header, or NULL */
 };
 
-struct rpc_listener { /* exactly one of the three */
+struct rpc_listener {  /* exactly one of the three */
   const char *address; /* "127.0.0.1:50051", "[::]:50051" */
   const char *path;    /* of a Unix socket; mode 0600; one left behind is replaced */
   int fd;              /* of socket activation, if `from_fd` */
   bool from_fd;
-  bool plain;          /* no TLS on this one, whatever the settings say (Unix sockets never) */
+  bool plain; /* no TLS on this one, whatever the settings say (Unix sockets never) */
 };
 
 struct rpc_settings {
   const struct rpc_method *methods;
   size_t method_count;
-  uint64_t max_request_bytes;    /* a message */
-  uint64_t max_parts;            /* messages within a message */
+  uint64_t max_request_bytes; /* a message */
+  uint64_t max_parts;         /* fields of a message, those of the messages in it counted */
   uint64_t max_connections;
   uint64_t max_calls_per_connection;
-  uint64_t max_buffered_bytes;   /* what all connections hold, in and out */
-  uint64_t handshake_us, idle_us; /* TLS and preface; a connection without a call */
+  uint64_t max_buffered_bytes; /* what all connections hold, in and out */
+  uint64_t handshake_us;       /* for TLS and preface, and for a call's headers */
+  /* How long a connection may be without a call, a request may take to come, and nothing
+   * be taken of a reply. 0: for ever. */
+  uint64_t idle_us;
   const char *tls_certificate, *tls_key; /* PEM files; NULL: no TLS */
-  const char *tls_client_ca;     /* PEM file: clients must have a certificate of it */
+  const char *tls_client_ca;             /* PEM file: clients must have a certificate of it */
   /* Asked before a call's message is read. RPC_OK, or the status and message (static) that
    * it ends with. NULL: all may call all. */
   enum rpc_status (*admit)(void *context, const struct rpc_peer *peer,
                            const struct rpc_method *method, void **ret_caller,
                            const char **ret_message);
-  /* A call is over: for metrics and the log. `status` is what its client got, or would have. */
+  /* A call is over: for metrics and the log. `status` is what its client got, or would have.
+   * Not called for a method that there is not. */
   void (*ended)(void *context, const struct rpc_call *call, enum rpc_status status);
   /* "connection", "refused", "protocol"...: for metrics and the log. `text` is ours, ASCII. */
   void (*noted)(void *context, const char *event, const char *address, const char *text);
@@ -103,9 +107,9 @@ struct rpc_settings {
 
 /* Strings of settings and methods are borrowed until brig__rpc_close(). */
 int brig__rpc_open(struct event_base *base, const struct rpc_settings *settings,
-             struct rpc_server **ret_server, struct brig_error *err);
+                   struct rpc_server **ret_server, struct brig_error *err);
 int brig__rpc_listen(struct rpc_server *server, const struct rpc_listener *listener,
-               struct brig_error *err);
+                     struct brig_error *err);
 /* Where it listens, "127.0.0.1:50051": of use where port 0 was asked for. */
 const char *brig__rpc_address(const struct rpc_server *server, size_t listener);
 /* New certificates for connections to come. On failure the old ones stay. */
@@ -113,11 +117,13 @@ int brig__rpc_reload_tls(struct rpc_server *server, struct brig_error *err);
 /* Take no new connections and calls; those there are go on (GOAWAY). `drained` is called
  * once when the last has ended. */
 void brig__rpc_drain(struct rpc_server *server, void (*drained)(void *context), void *context);
-/* Drop everything. Calls that live are told that they are cancelled first. */
+/* Drop everything; not within a handler. Calls that live are told that they are cancelled;
+ * what they took is freed when the last of them is finished, and brig__rpc_post() works until
+ * then. Accepts NULL. */
 void brig__rpc_close(struct rpc_server *server);
 
 struct rpc_counts {
-  uint64_t connections, calls, buffered_bytes; /* now */
+  uint64_t connections, calls, buffered_bytes;     /* now */
   uint64_t bytes_in, bytes_out, accepted, refused; /* since the start */
 };
 void brig__rpc_counts(const struct rpc_server *server, struct rpc_counts *ret_counts);
@@ -125,20 +131,23 @@ void brig__rpc_counts(const struct rpc_server *server, struct rpc_counts *ret_co
 /* In a handler. */
 const struct rpc_method *brig__rpc_call_method(const struct rpc_call *call);
 const struct rpc_peer *brig__rpc_call_peer(const struct rpc_call *call);
-void *brig__rpc_call_caller(const struct rpc_call *call);   /* what `admit` made of the peer */
+void *brig__rpc_call_caller(const struct rpc_call *call); /* what `admit` made of the peer */
 uint64_t brig__rpc_call_begun_us(const struct rpc_call *call);
-uint64_t brig__rpc_call_deadline_us(const struct rpc_call *call); /* brig__now_us(); UINT64_MAX: none */
+/* By brig__now_us(); UINT64_MAX: none. */
+uint64_t brig__rpc_call_deadline_us(const struct rpc_call *call);
 void brig__rpc_call_set_context(struct rpc_call *call, void *context);
 void *brig__rpc_call_context(const struct rpc_call *call);
 /* The request is the handler's, to be freed with protobuf_c_message_free_unpacked(). */
 void brig__rpc_keep_request(struct rpc_call *call);
 /* Called once if the client cancels, vanishes or lets its deadline pass before the call is
- * finished, or brig__rpc_close() is called. The call must still be finished. */
-void brig__rpc_on_cancel(struct rpc_call *call, void (*cancelled)(struct rpc_call *call, void *context),
-                   void *context);
+ * finished, a reply cannot be sent or is not taken, or brig__rpc_close() is called. The call
+ * must still be finished, there or later. */
+void brig__rpc_on_cancel(struct rpc_call *call,
+                         void (*cancelled)(struct rpc_call *call, void *context), void *context);
 bool brig__rpc_is_cancelled(const struct rpc_call *call);
 
-/* Send a reply; copied. Any number of them before the end of the call. */
+/* Send a reply; copied. Any number of them before the end of the call. One that does not fit
+ * into max_buffered_bytes ends the call with RESOURCE_EXHAUSTED: it is cancelled. */
 void brig__rpc_send(struct rpc_call *call, const ProtobufCMessage *reply);
 /* How much of it is not yet on its way: one who sends much waits for it to be less. */
 uint64_t brig__rpc_unsent(const struct rpc_call *call);
