@@ -14,12 +14,15 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/fd.h"
+#include "rpc/health.h"
+#include "rpc/reflection.h"
 #include "rpc/rpc.h"
 
 #define UNSENT_MAX (1u << 20)
 
 static struct event_base *base;
 static struct rpc_server *server;
+static struct rpc_health *health;
 static uint64_t cancelled, ended, ended_ok;
 
 /* A call that goes on: `left` replies of `size` bytes, `pause_us` between them. */
@@ -148,6 +151,11 @@ static void query_flood(struct rpc_call *call, const char *rest) {
   start_job(call, &(struct job){.size = strtoull(rest, NULL, 10), .left = UINT64_MAX});
 }
 
+static void query_health(struct rpc_call *call, const char *rest) {
+  brig__rpc_health_set(health, rest + 1, rest[0] == '+');
+  reply_text(call, "set");
+}
+
 static const struct {
   const char *word;
   void (*run)(struct rpc_call *call, const char *rest);
@@ -157,6 +165,7 @@ static const struct {
     {"big ", query_big},       /* SIZE */
     {"peer", query_peer},      /* what is known of it */
     {"count ", query_count},   /* N [PAUSE_MS [STATUS]]: a stream */
+    {"health ", query_health}, /* +SERVICE or -SERVICE */
     {"flood ", query_flood},   /* SIZE: a stream without end */
 };
 
@@ -228,7 +237,7 @@ static struct rpc_method methods[16] = {
 
 static struct rpc_settings settings = {
     .methods = methods,
-    .method_count = 3,
+    .method_count = 3 + RPC_HEALTH_METHODS + RPC_REFLECTION_METHODS,
     .max_request_bytes = 16 << 20,
     .max_parts = 400000,
     .max_connections = 2000,
@@ -296,12 +305,14 @@ static void on_drained(void *context) {
 static void on_signal(evutil_socket_t number, short what, void *context) {
   struct brig_error err;
   (void)what, (void)context;
-  if (number == SIGTERM)
+  if (number == SIGTERM) {
+    brig__rpc_health_shut_down(health);
     brig__rpc_drain(server, on_drained, NULL);
-  else if (number == SIGINT)
+  } else if (number == SIGINT) {
     event_base_loopbreak(base);
-  else if (brig__rpc_reload_tls(server, &err) < 0)
+  } else if (brig__rpc_reload_tls(server, &err) < 0) {
     fprintf(stderr, "rpc-echo: %s\n", err.message);
+  }
 }
 
 int main(int argc, char **argv) {
@@ -313,6 +324,11 @@ int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN);
   base = event_base_new();
   while (first < argc && take_option(argv[first])) first++;
+  health = brig__rpc_health_new();
+  brig__rpc_health_methods(health, methods + 3);
+  memcpy(methods + 3 + RPC_HEALTH_METHODS, brig__rpc_reflection_methods,
+         sizeof brig__rpc_reflection_methods);
+  brig__rpc_health_set(health, "", true);
   if (brig__rpc_open(base, &settings, &server, &err) < 0) fail(&err);
   for (int i = first; i < argc; i++) listen_on(argv[i], listeners++);
   for (int i = 0; i < 3; i++) {
@@ -324,6 +340,7 @@ int main(int argc, char **argv) {
   for (int i = 0; i < 3; i++) event_free(events[i]);
   brig__rpc_close(server);
   event_base_loop(base, EVLOOP_NONBLOCK); /* jobs end */
+  brig__rpc_health_free(health);
   event_base_free(base);
   libevent_global_shutdown();
   return 0;
