@@ -33,6 +33,9 @@ if(CMOCKA_FOUND)
     if(source MATCHES "/unit/cli/")
       target_link_libraries(${name} PRIVATE brig-cli)
     endif()
+    if(source MATCHES "/unit/rpc/")
+      target_link_libraries(${name} PRIVATE brig-rpc messages) # brig-server's
+    endif()
     add_test(NAME unit/${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
     set_tests_properties(unit/${name} PROPERTIES TIMEOUT 300 ENVIRONMENT
       "BRIG_CONFIGURATION_DOC=$<TARGET_FILE:configuration-doc>")

@@ -30,11 +30,13 @@ static struct addrinfo *parse_address(const char *text) {
   CLEANUP_FREE char *copy = strdup(text);
   char *colon = copy == NULL ? NULL : strrchr(copy, ':'), *host = copy;
   struct addrinfo *found;
-  if (colon == NULL || colon == host) return NULL;
+  if (colon == NULL || colon == host || colon[1] == '\0') return NULL;
   *colon = '\0';
   if (host[0] == '[' && colon[-1] == ']') {
     colon[-1] = '\0';
     host++;
+  } else if (strchr(host, ':') != NULL) {
+    return NULL;
   }
   return getaddrinfo(host, colon + 1, &hints, &found) == 0 ? found : NULL;
 }

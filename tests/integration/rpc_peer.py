@@ -34,6 +34,7 @@ def fetch_client():
 
 fetch_client()
 import grpc  # noqa: E402
+import hpack as headers_of_http2  # noqa: E402
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # noqa: E402
 
 
@@ -210,6 +211,7 @@ class Raw:
         self.socket = socket.create_connection((host, int(port)), timeout=30)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.held = b""
+        self.decoder = headers_of_http2.Decoder()
         self.send(preface)
 
     def send(self, data):
@@ -245,6 +247,10 @@ class Raw:
         while (got := self.read_frame()) is not None and got[0] != wanted:
             pass
         return got
+
+    def read_headers(self):
+        """The next headers, as a dictionary."""
+        return dict(self.decoder.decode(self.read_until(HEADERS)[3]))
 
     def ends(self):
         """Whether the server closes it within the time-out."""
