@@ -2,7 +2,7 @@
 PREFIX ?= /usr/local
 BUILD  ?= build
 
-.PHONY: all setup run test bench install docs clean help
+.PHONY: all setup run test fuzz bench install docs clean help
 
 all: $(BUILD)/build.ninja
 	cmake --build $(BUILD)
@@ -20,6 +20,9 @@ run: setup # set up, build, install the interpreter, and do a real job
 
 test: setup # everything, from a clean clone
 	scripts/test.sh
+
+fuzz: setup # each fuzzer of tests/fuzz for FUZZ_SECONDS, an hour by default
+	scripts/fuzz.sh $(FUZZ_SECONDS)
 
 bench: all # the figures of the README, side by side with alternatives
 	bench/run.sh $(BUILD)

@@ -20,3 +20,10 @@ cmake -S . -B build-asan -G Ninja -DBRIG_SANITIZE=ON -DBRIG_WERROR=ON >/dev/null
 cmake --build build-asan
 # Its helper is the release one: the sanitizers' system calls are not the jail's.
 BRIG_TEST_HELPER=$PWD/build/brig-helper ctest --test-dir build-asan --output-on-failure -j2
+# Nothing of rpc-echo is in a jail.
+BRIG_BUILD=$PWD/build-asan /usr/bin/python3 -m pytest -q -p no:cacheprovider \
+  tests/integration/test_rpc.py tests/integration/test_rpc_hostile.py
+
+CC=clang cmake -S . -B build-fuzz -G Ninja -DBRIG_FUZZ=ON >/dev/null
+cmake --build build-fuzz --target fuzzers
+ctest --test-dir build-fuzz --output-on-failure -R ^fuzz/

@@ -84,8 +84,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t er
 }
 
 int brig__rpc_http2_open(struct rpc_server *server, struct brig_error *err) {
-  if (nghttp2_session_callbacks_new(&server->callbacks) != 0 ||
-      nghttp2_option_new(&server->options) != 0)
+  if (nghttp2_session_callbacks_new(&server->callbacks) != 0)
     return brig__fail(err, BRIG_E_MEMORY, "rpc", "out of memory");
   nghttp2_session_callbacks *callbacks = server->callbacks;
   nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
@@ -94,14 +93,11 @@ int brig__rpc_http2_open(struct rpc_server *server, struct brig_error *err) {
   nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
   nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_sent);
   nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
-  /* Streams that are over are of use for priorities alone, which nobody sets any more. */
-  nghttp2_option_set_no_closed_streams(server->options, 1);
   return 0;
 }
 
 void brig__rpc_http2_close(struct rpc_server *server) {
   nghttp2_session_callbacks_del(server->callbacks);
-  nghttp2_option_del(server->options);
 }
 
 int brig__rpc_http2_session(struct rpc_connection *connection) {
@@ -110,8 +106,7 @@ int brig__rpc_http2_session(struct rpc_connection *connection) {
                                               (uint32_t)server->settings.max_calls_per_connection},
                                              {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW},
                                              {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HEADER_BYTES}};
-  int rc = nghttp2_session_server_new2(&connection->session, server->callbacks, connection,
-                                       server->options);
+  int rc = nghttp2_session_server_new(&connection->session, server->callbacks, connection);
   if (rc != 0) return rc;
   rc = nghttp2_submit_settings(connection->session, NGHTTP2_FLAG_NONE, settings,
                                sizeof settings / sizeof *settings);

@@ -38,7 +38,6 @@ struct rpc_server {
   struct rpc_settings settings;
   SSL_CTX *tls; /* NULL: none */
   nghttp2_session_callbacks *callbacks;
-  nghttp2_option *options;
   struct rpc_bound **listeners;
   size_t listener_count;
   LIST_HEAD(, rpc_connection) connections;

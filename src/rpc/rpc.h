@@ -7,8 +7,8 @@
  *
  * A message reaches a handler only if it is well-formed: nested no deeper than 100, of no
  * more parts than a bound, without bytes that are not UTF-8 in what its .proto calls a
- * string. Strings come as ProtobufCBinaryData, since they may hold 0 bytes; keys of maps as
- * char *, without them.
+ * string. Strings come as ProtobufCBinaryData, since they may hold 0 bytes, `data` being NULL
+ * for the empty one; keys of maps as char *, without them.
  */
 #ifndef BRIG_RPC_RPC_H
 #define BRIG_RPC_RPC_H

@@ -173,7 +173,8 @@ static void execute(struct rpc_call *call, void *context, ProtobufCMessage *mess
   const Shannon__Agent__ExecuteTaskRequest *request =
       (const Shannon__Agent__ExecuteTaskRequest *)message;
   Shannon__Agent__ExecuteTaskResponse reply = SHANNON__AGENT__EXECUTE_TASK_RESPONSE__INIT;
-  CLEANUP_FREE char *query = strndup((const char *)request->query.data, request->query.len);
+  CLEANUP_FREE char *query =
+      brig__format("%.*s", (int)request->query.len, (const char *)request->query.data);
   (void)context;
   for (size_t i = 0; query != NULL && i < sizeof queries / sizeof *queries; i++)
     if (strncmp(query, queries[i].word, strlen(queries[i].word)) == 0) {
