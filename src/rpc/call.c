@@ -135,6 +135,7 @@ void brig__rpc_call_header(struct rpc_call *call, const char *name, size_t name_
   } else if (is(name, name_size, "grpc-encoding")) {
     call->encoded = !is(value, size, "identity");
   } else if (is(name, name_size, "authorization")) {
+    call->ambiguous = call->authorization != NULL;
     free(call->authorization);
     call->peer.authorization = call->authorization = strndup(value, size);
   }
@@ -159,6 +160,10 @@ static enum rpc_status judge(struct rpc_call *call, const char **ret_message) {
   if (call->encoded) {
     *ret_message = "messages are not decompressed here: grpc-encoding must be identity";
     return RPC_UNIMPLEMENTED;
+  }
+  if (call->ambiguous) {
+    *ret_message = "more than one authorization header";
+    return RPC_UNAUTHENTICATED;
   }
   if (connection->call_count > settings->max_calls_per_connection) {
     *ret_message = "calls of this connection that were cancelled are not over yet";

@@ -9,9 +9,11 @@
 #include "rpc/internal.h"
 
 /* What a connection holds of frames that are made: the rest waits in calls, where it is
- * seen (brig__rpc_unsent). A client that does not take them is not read from, either. */
+ * seen (brig__rpc_unsent). */
 #define OUTPUT_BYTES (64u << 10)
 #define OUTPUT_LOW   (16u << 10)
+/* Then no more of it is read, once so many frames wait for room. */
+#define QUEUE_MAX 1000
 
 static void count(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *context) {
   struct rpc_connection *connection = context;
@@ -44,9 +46,9 @@ void brig__rpc_connection_flush(struct rpc_connection *connection) {
 void brig__rpc_connection_release(struct rpc_connection *connection) {
   struct rpc_server *server = connection->server;
   if (connection->socket != NULL || connection->call_count > 0) return;
-  LIST_REMOVE(connection, link);
   free(connection->certificate);
   free(connection);
+  server->connections_kept--;
   brig__rpc_server_less(server);
 }
 
@@ -64,6 +66,7 @@ void brig__rpc_connection_close(struct rpc_connection *connection) {
   struct rpc_server *server = connection->server;
   struct rpc_call *call;
   if (connection->socket == NULL) return;
+  LIST_REMOVE(connection, link);
   event_del(&connection->timer);
   if (connection->to_flush) LIST_REMOVE(connection, flush_link);
   connection->to_flush = false;
@@ -129,7 +132,7 @@ static void pump(struct rpc_connection *connection) {
   size_t unsent = evbuffer_get_length(output);
   if (unsent == 0 && !nghttp2_session_want_read(session) && !nghttp2_session_want_write(session))
     brig__rpc_connection_close(connection);
-  else if (unsent < OUTPUT_BYTES)
+  else if (unsent < OUTPUT_BYTES || nghttp2_session_get_outbound_queue_size(session) < QUEUE_MAX)
     bufferevent_enable(socket, EV_READ);
   else
     bufferevent_disable(socket, EV_READ);
@@ -274,6 +277,7 @@ void brig__rpc_connection_open(struct rpc_bound *bound, int fd, const struct soc
   }
   connection->socket = socket;
   LIST_INSERT_HEAD(&server->connections, connection, link);
+  server->connections_kept++;
   server->counts.connections++;
   server->counts.accepted++;
   learn_peer(connection, fd, address, size);
@@ -282,7 +286,11 @@ void brig__rpc_connection_open(struct rpc_bound *bound, int fd, const struct soc
 }
 
 void brig__rpc_connection_drain(struct rpc_connection *connection) {
-  if (connection->socket == NULL || connection->ending) return;
+  if (connection->ending) return;
+  if (!connection->greeted) {
+    brig__rpc_connection_close(connection);
+    return;
+  }
   nghttp2_submit_goaway(connection->session, NGHTTP2_FLAG_NONE,
                         nghttp2_session_get_last_proc_stream_id(connection->session),
                         NGHTTP2_NO_ERROR, NULL, 0);

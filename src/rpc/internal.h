@@ -40,7 +40,8 @@ struct rpc_server {
   nghttp2_session_callbacks *callbacks;
   struct rpc_bound **listeners;
   size_t listener_count;
-  LIST_HEAD(, rpc_connection) connections;
+  LIST_HEAD(, rpc_connection) connections; /* that are open */
+  size_t connections_kept;                 /* those too that only have calls yet */
   LIST_HEAD(, rpc_connection) to_flush;
   struct event flush;
   struct posts *posts;
@@ -78,8 +79,8 @@ struct rpc_call {
   struct event deadline, stall;
   struct evbuffer *in, *out; /* NULL while there was nothing */
   size_t header_bytes;
-  bool post, grpc, has_path, bad_timeout, encoded; /* what its headers said */
-  bool headers_done, half_closed;                  /* the client's side */
+  bool post, grpc, has_path, bad_timeout, encoded, ambiguous; /* what its headers said */
+  bool headers_done, half_closed;                             /* the client's side */
   bool replied, answered; /* ours: the response is begun; how it ends is known */
   bool moved;             /* some of `out` went since `stall` was set */
   bool handed;            /* the handler knows of it, and has not finished it */

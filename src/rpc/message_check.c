@@ -149,6 +149,7 @@ enum rpc_status brig__rpc_check_message(const ProtobufCMessageDescriptor *descri
                                         const uint8_t *data, size_t size, uint64_t max_parts,
                                         const char **ret_reason) {
   struct check check = {.parts_left = max_parts};
+  if (size == 0) return RPC_OK; /* `data` may be NULL */
   enum rpc_status status = check_fields(&check, descriptor, (struct span){data, data + size}, 1);
   if (status != RPC_OK) *ret_reason = check.reason;
   return status;

@@ -105,7 +105,8 @@ struct rpc_settings {
   void *context;
 };
 
-/* Strings of settings and methods are borrowed until brig__rpc_close(). */
+/* Strings of settings and methods are borrowed until brig__rpc_close(). The process must
+ * ignore SIGPIPE. */
 int brig__rpc_open(struct event_base *base, const struct rpc_settings *settings,
                    struct rpc_server **ret_server, struct brig_error *err);
 int brig__rpc_listen(struct rpc_server *server, const struct rpc_listener *listener,

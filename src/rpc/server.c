@@ -40,7 +40,7 @@ static void on_flush(evutil_socket_t fd, short what, void *context) {
 }
 
 void brig__rpc_server_less(struct rpc_server *server) {
-  if (server->closed && LIST_EMPTY(&server->connections))
+  if (server->closed && server->connections_kept == 0)
     server_free(server);
   else if (is_drained(server))
     event_active(&server->flush, EV_TIMEOUT, 0);
@@ -80,26 +80,27 @@ int brig__rpc_reload_tls(struct rpc_server *server, struct brig_error *err) {
 }
 
 void brig__rpc_drain(struct rpc_server *server, void (*drained)(void *context), void *context) {
-  struct rpc_connection *connection;
+  struct rpc_connection *connection, *next;
   server->draining = true;
   server->drained = drained;
   server->drained_context = context;
   brig__rpc_listeners_stop(server);
-  LIST_FOREACH(connection, &server->connections, link) brig__rpc_connection_drain(connection);
+  for (connection = LIST_FIRST(&server->connections); connection != NULL; connection = next) {
+    next = LIST_NEXT(connection, link); /* one that has no call yet is closed */
+    brig__rpc_connection_drain(connection);
+  }
   event_active(&server->flush, EV_TIMEOUT, 0);
 }
 
 void brig__rpc_close(struct rpc_server *server) {
-  struct rpc_connection *connection, *next;
+  struct rpc_connection *connection;
   if (server == NULL) return;
   brig__rpc_listeners_stop(server);
   server->drained = NULL;
   server->draining = true;
   brig__posts_run(server->posts); /* some calls end well yet */
-  for (connection = LIST_FIRST(&server->connections); connection != NULL; connection = next) {
-    next = LIST_NEXT(connection, link); /* closing one frees that one alone */
+  while ((connection = LIST_FIRST(&server->connections)) != NULL)
     brig__rpc_connection_close(connection);
-  }
   server->closed = true;
   brig__rpc_server_less(server);
 }

@@ -162,6 +162,8 @@ def test_who_is_not_admitted_is_told_why(serve):
     with serve().client() as client:
         assert failure(client.ask, "x", metadata=[("authorization", "Bearer wrong")]) == (
             "UNAUTHENTICATED", "not you")
+        twice = [("authorization", "Bearer abc"), ("authorization", "Bearer def")]
+        assert failure(client.ask, "x", metadata=twice)[0] == "UNAUTHENTICATED"
         peer = client.ask("peer", metadata=[("authorization", "Bearer abc")]).split("|")
         assert peer[5:] == ["Bearer abc", "somebody"] and peer[0].startswith("127.0.0.1:")
 
