@@ -15,6 +15,8 @@
 /* Then no more of it is read, once so many frames wait for room. */
 #define QUEUE_MAX 1000
 
+#define KEEPALIVE_S 60 /* and as long again until it is given up */
+
 static void count(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *context) {
   struct rpc_connection *connection = context;
   (void)buffer;
@@ -218,16 +220,28 @@ static struct bufferevent *wrap(struct rpc_server *server, int fd, bool plain) {
   return socket;
 }
 
+/* Answers leave at once, and a client whose machine is gone is noticed. */
+static void tune(int fd) {
+  static const struct {
+    int level, name, value;
+  } options[] = {{IPPROTO_TCP, TCP_NODELAY, 1},
+                 {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_S},
+                 {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_S / 6},
+                 {IPPROTO_TCP, TCP_KEEPCNT, 6},
+                 {SOL_SOCKET, SO_KEEPALIVE, 1}};
+  for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+    setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
+}
+
 static void learn_peer(struct rpc_connection *connection, int fd, const struct sockaddr *address,
                        socklen_t size) {
   struct ucred credentials;
   socklen_t length = sizeof credentials;
-  int one = 1;
   brig__rpc_format_address(address, size, connection->address);
   connection->peer.address = connection->address;
-  if (address->sa_family != AF_UNIX)
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) == 0) {
+  if (address->sa_family != AF_UNIX) {
+    tune(fd);
+  } else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) == 0) {
     connection->peer.local = true;
     connection->peer.uid = credentials.uid;
     connection->peer.pid = credentials.pid;

@@ -5,6 +5,8 @@
 
 static const unsigned char h2[] = "\2h2"; /* a list of one protocol, each behind its length */
 
+#define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20" /* of TLS 1.2's, those that HTTP/2 allows */
+
 static int choose_protocol(SSL *ssl, const unsigned char **ret, unsigned char *ret_size,
                            const unsigned char *offered, unsigned int size, void *context) {
   (void)ssl, (void)context;
@@ -25,6 +27,7 @@ static int failed(struct brig_error *err, const char *what, const char *path) {
 }
 
 static int load(SSL_CTX *tls, const struct rpc_settings *settings, struct brig_error *err) {
+  if (SSL_CTX_set_cipher_list(tls, CIPHERS) != 1) return failed(err, "ciphers", CIPHERS);
   if (SSL_CTX_use_certificate_chain_file(tls, settings->tls_certificate) != 1)
     return failed(err, "certificate", settings->tls_certificate);
   if (SSL_CTX_use_PrivateKey_file(tls, settings->tls_key, SSL_FILETYPE_PEM) != 1 ||

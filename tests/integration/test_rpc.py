@@ -270,6 +270,17 @@ def test_a_socket_that_was_passed_is_listened_on(serve):
             assert client.ask("x") == "x"
 
 
+def test_the_kernel_asks_clients_whether_they_are_there(serve):
+    server = serve()
+    port = int(server.address.split(":")[1])
+    with Raw(server) as raw:
+        assert raw.read_frame()
+        sockets = [line.split() for line in open("/proc/net/tcp") if f":{port:04X} " in line]
+        timers = [words[5][:2] for words in sockets
+                  if words[1].endswith(f":{port:04X}") and words[3] == "01"]
+        assert timers == ["02"]  # that of keep-alive
+
+
 @pytest.mark.parametrize("address", ["localhost:1", "1", ":1", "127.0.0.1", "127.0.0.1:x", "::1:2:"])
 def test_an_address_that_is_none_is_refused(tmp_path, address):
     with pytest.raises(AssertionError, match="no address to listen on"):
@@ -372,6 +383,21 @@ def test_tls_without_h2_is_refused(serve, keys):
                         pass
     server.address = server.addresses[1]
     server.is_well()
+
+
+@pytest.mark.parametrize("cipher, fine", [("ECDHE-ECDSA-AES128-GCM-SHA256", True),
+                                          ("ECDHE-ECDSA-AES128-SHA256", False)])
+def test_of_tls_1_2_only_what_http2_allows_is_taken(serve, keys, cipher, fine):
+    import ssl
+    host, port = serve(*tls(keys)).address.split(":")
+    context = ssl.create_default_context(cafile=keys / "ca.pem")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(cipher)
+    context.set_alpn_protocols(["h2"])
+    with socket.create_connection((host, int(port)), timeout=20) as plain:
+        with threading.Lock() if fine else pytest.raises(ssl.SSLError):
+            with context.wrap_socket(plain, server_hostname=host) as secure:
+                assert secure.selected_alpn_protocol() == "h2"
 
 
 # The end.
