@@ -79,8 +79,8 @@ struct rpc_call {
   struct event deadline, stall;
   struct evbuffer *in, *out; /* NULL while there was nothing */
   size_t header_bytes;
-  bool post, grpc, has_path, bad_timeout, encoded, ambiguous; /* what its headers said */
-  bool headers_done, half_closed;                             /* the client's side */
+  bool post, grpc, bad_timeout, encoded, ambiguous; /* what its headers said */
+  bool headers_done, half_closed;                   /* the client's side */
   bool replied, answered; /* ours: the response is begun; how it ends is known */
   bool moved;             /* some of `out` went since `stall` was set */
   bool handed;            /* the handler knows of it, and has not finished it */

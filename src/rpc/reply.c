@@ -55,7 +55,7 @@ static ssize_t read_out(nghttp2_session *session, int32_t stream, uint8_t *to, s
   (void)context;
   int taken = call->out == NULL ? 0 : evbuffer_remove(call->out, to, size);
   if (taken < 0) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-  call->moved = taken > 0;
+  if (taken > 0) call->moved = true;
   if (call->out != NULL && evbuffer_get_length(call->out) > 0) return taken;
   event_del(&call->stall);
   if (!call->answered) return taken > 0 ? taken : NGHTTP2_ERR_DEFERRED;

@@ -381,6 +381,7 @@ def test_tls_without_h2_is_refused(serve, keys):
                 with context.wrap_socket(plain, server_hostname=host) as secure:
                     while secure.recv(1000):
                         pass
+    assert "does not ask for h2" in server.log.read_text()
     server.address = server.addresses[1]
     server.is_well()
 
