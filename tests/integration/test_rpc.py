@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from rpc_peer import (AGENT, END_HEADERS, HEADERS, Client, Raw, Request, Server, failure, fields,
+from rpc_peer import (AGENT, END_HEADERS, HEADERS, RST_STREAM, Client, Raw, Request, Server, failure, fields,
                       frame, grpc, hpack, message)
 
 
@@ -183,6 +183,13 @@ def test_other_requests_than_grpc_get_an_answer_of_http(serve):
         assert status(raw, method=b"GET") == "405"
         for kind in (b"application/grpc", b"Application/gRPC+proto", b"application/grpc;x=y"):
             assert status(raw, kind=kind) == "13"  # without a message
+
+
+def test_what_is_answered_early_need_not_be_sent_to_its_end(serve):
+    with Raw(serve()) as raw:
+        raw.send(frame(HEADERS, END_HEADERS, 1, hpack(*fields(AGENT + "No"))))
+        assert raw.read_headers()["grpc-status"] == "12"
+        assert raw.read_until(RST_STREAM)[2:] == (1, bytes(4))  # NO_ERROR
 
 
 # Health and reflection.
@@ -374,12 +381,14 @@ def test_tls_without_h2_is_refused(serve, keys):
     host, port = server.address.split(":")
     for protocols in (None, ["http/1.1"]):
         context = ssl.create_default_context(cafile=keys / "ca.pem")
+        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
         if protocols:
             context.set_alpn_protocols(protocols)
         with socket.create_connection((host, int(port)), timeout=20) as plain:
             with pytest.raises(ssl.SSLError) if protocols else threading.Lock():
-                with context.wrap_socket(plain, server_hostname=host) as secure:
-                    while secure.recv(1000):
+                with context.wrap_socket(plain, server_hostname=host,
+                                         suppress_ragged_eofs=False) as secure:
+                    while secure.recv(1000):  # until it says goodbye
                         pass
     assert "does not ask for h2" in server.log.read_text()
     server.address = server.addresses[1]
@@ -426,6 +435,17 @@ def test_a_drain_without_calls_ends_at_once_and_ends_those_who_watch(serve):
         assert failure(next, watch)[0] == "UNAVAILABLE"
         assert raw.ends()
         assert server.process.wait(timeout=30) == 0
+
+
+def test_a_drain_does_not_wait_for_handshakes(serve, keys):
+    server = serve(*tls(keys, "handshake_us=120000000"))
+    with Raw(server, preface=b"") as silent:
+        end = time.monotonic() + 20
+        while server.sockets() < 2:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        os.kill(server.pid, signal.SIGTERM)
+        assert silent.ends() and server.process.wait(timeout=30) == 0
 
 
 def test_a_close_cancels_what_lives(serve):

@@ -339,6 +339,17 @@ def test_a_reply_that_is_never_taken_is_dropped(server):
         assert raw.read_until(RST_STREAM)[3] == struct.pack(">I", 8)
 
 
+def test_a_reply_that_is_taken_slowly_is_not_dropped(server):
+    one = server(f"idle_us={SECOND}")
+    with Raw(one) as raw:
+        raw.send(frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0)))
+        raw.call(1, "big 1000000")
+        for _ in range(8):
+            time.sleep(0.4)
+            raw.send(frame(WINDOW_UPDATE, 0, 1, struct.pack(">I", 1000)))
+            assert len(raw.read_until(DATA)[3]) == 1000
+
+
 def test_replies_beyond_what_all_may_hold_end_their_calls(server):
     one = server("max_buffered_bytes=4000000")
     with Raw(one) as raw:
