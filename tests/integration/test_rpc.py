@@ -9,8 +9,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from rpc_peer import (AGENT, END_HEADERS, HEADERS, RST_STREAM, Client, Raw, Request, Server, failure, fields,
-                      frame, grpc, hpack, message)
+from rpc_peer import (AGENT, END_HEADERS, HEADERS, RST_STREAM, Client, Raw, Request, Server,
+                      failure, fields, frame, grpc, hpack, message)
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_a_compressed_request_is_unimplemented_and_the_next_is_not(serve):
 def test_metadata_of_any_kind_passes_up_to_a_bound(serve):
     server = serve()
     with server.client() as client:
-        some = [("x-request-id", "é".encode().hex()), ("trace-bin", bytes(range(256))), ("a.b", "")]
+        some = [("x-request-id", "1"), ("trace-bin", bytes(range(256))), ("a.b", "")]
         assert client.ask("x", metadata=some) == "x"
         with Raw(server) as raw:
             raw.call(1, more=[(b"x-large", b"x" * 20000)], flags=END_HEADERS)
@@ -222,10 +222,13 @@ def test_reflection_describes_what_is_served(serve, version):
     with serve().client() as client:
         info = client.channel.stream_stream(f"/{package}ServerReflection/ServerReflectionInfo",
                                             Ask.SerializeToString, Told.FromString)
-        asked = [Ask(list_services="", host="h"), *(Ask(file_containing_symbol=symbol) for symbol in (
+        symbols = [
             "shannon.agent.AgentService", "shannon.agent.AgentService.ExecuteTask",
             "google.protobuf.Value", "google.protobuf.Struct.FieldsEntry", "no.Such",
-            "shannon.agent", "shannon.agent.AgentState.AGENT_STATE_IDLE", "x\0y")),
+            "shannon.agent", "shannon.agent.AgentState.AGENT_STATE_IDLE", "x\0y"]
+        asked = [
+            Ask(list_services="", host="h"),
+            *(Ask(file_containing_symbol=symbol) for symbol in symbols),
             Ask(file_by_filename="agent/agent.proto"), Ask(file_by_filename="no.proto"),
             Ask(all_extension_numbers_of_type="x")]
         told = list(info(iter(asked), timeout=10))
@@ -239,8 +242,8 @@ def test_reflection_describes_what_is_served(serve, version):
         agent = ["google/protobuf/struct.proto", "google/protobuf/timestamp.proto",
                  "common/common.proto", "agent/agent.proto"]
         assert [sorted(found) for found in files[1:10]] == [
-            sorted(found) for found in (agent, agent, agent[:1], agent[:1], [], [],
-                                        ["google/protobuf/struct.proto"] and agent, [], agent)]
+            sorted(found) for found in (agent, agent, agent[:1], agent[:1], [], [], agent, [],
+                                        agent)]
         assert [told[i].error_response.error_code for i in (5, 6, 8, 10, 11)] == [5, 5, 5, 5, 12]
 
 
@@ -288,7 +291,8 @@ def test_the_kernel_asks_clients_whether_they_are_there(serve):
         assert timers == ["02"]  # that of keep-alive
 
 
-@pytest.mark.parametrize("address", ["localhost:1", "1", ":1", "127.0.0.1", "127.0.0.1:x", "::1:2:"])
+@pytest.mark.parametrize("address", ["localhost:1", "1", ":1", "127.0.0.1", "127.0.0.1:x",
+                                     "127.0.0.1:", "::1:2"])
 def test_an_address_that_is_none_is_refused(tmp_path, address):
     with pytest.raises(AssertionError, match="no address to listen on"):
         Server(address, log=tmp_path / "log")
@@ -305,9 +309,9 @@ def authority(folder, name):
 
 
 def certificate(folder, name, ca, subject):
-    openssl("req", "-utf8", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
-            folder / f"{name}.key", "-out", folder / f"{name}.csr", "-subj", subject, "-addext",
-            "subjectAltName=IP:127.0.0.1")
+    openssl("req", "-utf8", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.csr", "-subj", subject,
+            "-addext", "subjectAltName=IP:127.0.0.1")
     openssl("x509", "-req", "-in", folder / f"{name}.csr", "-CA", folder / f"{ca}.pem", "-CAkey",
             folder / f"{ca}.key", "-CAcreateserial", "-copy_extensions", "copyall", "-days", "2",
             "-out", folder / f"{name}.pem")
@@ -420,7 +424,8 @@ def test_a_drain_lets_calls_finish_and_takes_no_more(serve):
         stream = client.updates("count 10 100")
         next(stream)
         os.kill(server.pid, signal.SIGTERM)
-        assert "UNAVAILABLE" in {failure(lambda: [client.ask("x", timeout=5) for _ in range(20)])[0]}
+        refused = failure(lambda: [client.ask("x", timeout=5) for _ in range(20)])
+        assert refused[0] == "UNAVAILABLE"
         assert call.result().result == "slept" and len(list(stream)) == 9
     assert server.process.wait(timeout=30) == 0
 

@@ -7,9 +7,9 @@ import struct
 import time
 
 import pytest
-from rpc_peer import (ACK, AGENT, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING,
-                      PREFACE, PRIORITY, RST_STREAM, SANITIZED, SETTINGS, WINDOW_UPDATE, ListValue,
-                      Raw, Request, failure, fields, frame, framed, hpack)
+from rpc_peer import (ACK, AGENT, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS,
+                      PING, PREFACE, PRIORITY, RST_STREAM, SANITIZED, SETTINGS, WINDOW_UPDATE, Raw,
+                      Request, failure, fields, frame, framed, hpack)
 from test_rpc import keys, serve, tls  # noqa: F401 (fixtures)
 
 SECOND = 1000000
@@ -406,6 +406,7 @@ def test_a_close_within_everything_is_clean(serve):  # noqa: F811
         half.send(frame(HEADERS, 0, 1, hpack(*fields())))
         busy.call(1, "sleep 300")
         busy.call(3, "flood 1000", path=AGENT + "StreamExecuteTask")
-        busy.send(frame(HEADERS, END_HEADERS, 5, hpack(*fields())) + frame(DATA, 0, 5, framed(b"", size=9)))
+        busy.send(frame(HEADERS, END_HEADERS, 5, hpack(*fields()))
+                  + frame(DATA, 0, 5, framed(b"", size=9)))
         one.until(lambda counts: counts["calls"] >= 5)
         assert one.stop() == 0 and silent.ends()
