@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brig beside what a user would pick instead: executions.py, sessions.py. The peers come
+# Brig beside what a user would pick instead: executions.py, sessions.py, server.py. The peers come
 # from their registries, pinned, into the build directory; the wasmtime command, which
 # takes some minutes to build, is kept in ~/.cache/brig-build.
 set -euo pipefail
@@ -27,6 +27,6 @@ if [ ! -x "$wasmtime/bin/wasmtime" ]; then
   cargo install wasmtime-cli --version 48.0.8 --locked --quiet --no-default-features \
     --features run,cranelift,cache --root "$wasmtime"
 fi
-for part in executions sessions; do
+for part in executions sessions server; do
   python3 $part.py "$build" "$wasmtime/bin/wasmtime" "$rounds"
 done

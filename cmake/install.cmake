@@ -2,7 +2,7 @@
 include(CMakePackageConfigHelpers)
 
 install(TARGETS brig RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(TARGETS brig-helper RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/brig)
+install(TARGETS brig-helper brig_server RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/brig)
 install(DIRECTORY guests/cpython DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/brig/recipes
   USE_SOURCE_PERMISSIONS)
 install(TARGETS brig_shared brig_static EXPORT brigTargets

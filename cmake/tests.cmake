@@ -33,6 +33,12 @@ if(CMOCKA_FOUND)
     if(source MATCHES "/unit/cli/")
       target_link_libraries(${name} PRIVATE brig-cli)
     endif()
+    if(source MATCHES "/unit/server/") # brig-server's, not the library's
+      target_link_libraries(${name} PRIVATE brig-services brig-rpc messages)
+    endif()
+    if(source MATCHES "/unit/rpc/")
+      target_link_libraries(${name} PRIVATE brig-rpc messages) # brig-server's
+    endif()
     if(source MATCHES "/unit/rpc/")
       target_link_libraries(${name} PRIVATE brig-rpc messages) # brig-server's
     endif()

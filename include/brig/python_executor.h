@@ -58,6 +58,7 @@ struct brig_python_call {
   brig_output_fn on_output; /* NULL: none. Gets output as it comes */
   void *on_output_context;
   struct brig_cancel *cancel;
+  uint64_t memory_bytes; /* of the interpreter; 0: wasi.memory_limit_bytes */
 };
 #define BRIG_PYTHON_CALL_INIT \
   { .size = sizeof(struct brig_python_call) }

@@ -186,6 +186,21 @@ struct brig_result {
 BRIG_API int brig_sandbox_execute(struct brig_sandbox *sandbox, const struct brig_request *request,
                                   struct brig_result **ret_result, struct brig_error *err);
 
+/* What a sandbox is doing now, for those who watch over it. */
+struct brig_counts {
+  size_t size;        /* sizeof(struct brig_counts): use BRIG_COUNTS_INIT */
+  uint64_t working;   /* executions and turns of sessions that have a worker, or are to get one */
+  uint64_t waiting;   /* those that wait for their turn */
+  uint64_t zygotes;   /* that executions may go on from, those of templates included */
+  uint64_t templates; /* that are warm */
+};
+#define BRIG_COUNTS_INIT \
+  { .size = sizeof(struct brig_counts) }
+
+/* Each is true by itself; together they are of no one moment. Does not block. Fields
+ * that this version of the library does not know are left alone. */
+BRIG_API void brig_sandbox_counts(struct brig_sandbox *sandbox, struct brig_counts *counts);
+
 /* Check the request's directories alone, as execute does first. */
 BRIG_API int brig_sandbox_validate_permissions(struct brig_sandbox *sandbox,
                                                const struct brig_request *request,

@@ -185,6 +185,19 @@ BRIG_API int brig_session_list(struct brig_sessions *sessions, const struct brig
                                void (*each)(void *context, const struct brig_session_info *info),
                                void *context, struct brig_error *err);
 
+/* How many sessions there are, whoever's they are. */
+struct brig_session_counts {
+  size_t size;    /* sizeof(struct brig_session_counts): use BRIG_SESSION_COUNTS_INIT */
+  uint64_t live;  /* have a process */
+  uint64_t saved; /* are in the store, some of the live ones too, when that was last tidied */
+};
+#define BRIG_SESSION_COUNTS_INIT \
+  { .size = sizeof(struct brig_session_counts) }
+
+/* Does not block. Fields that this version of the library does not know are left alone. */
+BRIG_API void brig_sessions_counts(struct brig_sessions *sessions,
+                                   struct brig_session_counts *counts);
+
 /* What a session holds, as JSON in fresh memory: {"variables": [...], "imports": [...],
  * "functions": [...], "classes": [...]}, by the word of its guest. */
 BRIG_API int brig_session_show(struct brig_sessions *sessions, const struct brig_session_name *name,

@@ -20,6 +20,7 @@ struct config_list {
 #define CONFIG_FIELD_U64(name)       uint64_t name;
 #define CONFIG_FIELD_SIZE(name)      uint64_t name;
 #define CONFIG_FIELD_SECONDS(name)   uint64_t name##_ms;
+#define CONFIG_FIELD_FRACTION(name)  uint64_t name##_permille;
 #define CONFIG_FIELD_BOOL(name)      bool name;
 #define CONFIG_FIELD_STRING(name)    char *name;
 #define CONFIG_FIELD_LINES(name)     char *name;
@@ -40,8 +41,8 @@ struct config_templates {
 };
 
 /* Every key as a typed field: wasi.max_fuel is `wasi_max_fuel`. A time is in
- * milliseconds: wasi.execution_timeout_secs is `wasi_execution_timeout_ms`. A
- * string is never NULL. */
+ * milliseconds: wasi.execution_timeout_secs is `wasi_execution_timeout_ms`; a fraction in
+ * thousandths, `..._permille`. A string is never NULL. */
 struct brig_settings {
 #define SECTION(name, help)
 #define KEY(type, section, name, ...) CONFIG_FIELD_##type(section##_##name)

@@ -34,8 +34,11 @@ static const char introduction[] =
     "one of the sections below, a value of another type or out of bounds, a key or section given\n"
     "twice, a second document, a tab that indents and a default above its ceiling are errors,\n"
     "which name the file, line and key. Sections that are not listed here belong to other\n"
-    "programs: they are passed over, and named in one notice. The file is UTF-8 YAML of at most\n"
-    "1 MiB; anchors may be used in other programs' sections, but an alias is no value here.\n"
+    "programs: they are passed over, and named in one notice; so are, one by one, the keys that\n"
+    "files of the system that Brig takes the place of have in these sections, and that say nothing\n"
+    "to it. Keys that begin alike may be grouped: `wasi: {timeout_seconds: 60}` in section\n"
+    "`python_executor` is its `wasi_timeout_seconds`. The file is UTF-8 YAML of at most 1 MiB;\n"
+    "anchors may be used in other programs' sections, but an alias is no value here.\n"
     "\n"
     "| type | written as |\n"
     "| --- | --- |\n"
@@ -43,6 +46,7 @@ static const char introduction[] =
     "| size | bytes, or a whole number with `K`, `M` or `G` (powers of 1024; `KB` and `KiB` mean "
     "the same): `268435456`, `256M` |\n"
     "| seconds | with up to three decimals: `30`, `0.25` |\n"
+    "| fraction | with up to three decimals: `0.5` |\n"
     "| truth | `true` or `false`, also `yes`, `no`, `on`, `off` |\n"
     "| string | text without control characters |\n"
     "| text | a string that may have several lines |\n"
@@ -98,6 +102,7 @@ static const char *type_name(enum config_type type) {
       [CONFIG_U64] = "number",    [CONFIG_SIZE] = "size",  [CONFIG_SECONDS] = "seconds",
       [CONFIG_BOOL] = "truth",    [CONFIG_LIST] = "list",  [CONFIG_PATH] = "path",
       [CONFIG_STRING] = "string", [CONFIG_LINES] = "text", [CONFIG_TEMPLATES] = "templates",
+      [CONFIG_FRACTION] = "fraction",
   };
   return names[type];
 }
@@ -108,7 +113,7 @@ static void print_bounds(const struct config_key *key) {
     brig__config_bytes(key->min, min);
     brig__config_bytes(key->max, max);
     printf("%s to %s", min, max);
-  } else if (key->type == CONFIG_SECONDS) {
+  } else if (key->type == CONFIG_SECONDS || key->type == CONFIG_FRACTION) {
     brig__config_seconds(key->min, min);
     brig__config_seconds(key->max, max);
     printf("%s to %s", min, max);

@@ -6,6 +6,23 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/fd.h"
+
+static int notice_ignored(struct brig_config *config, struct brig_error *err) {
+  static const char *const ignored[] = {
+#define IGNORED(section, name)
+#define IGNORED_VARIABLE(name) #name,
+#include "config/ignored_keys.def"
+  };
+  for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) {
+    if (getenv(ignored[i]) == NULL) continue;
+    CLEANUP_FREE char *notice =
+        brig__format("%s says nothing to Brig, and was ignored", ignored[i]);
+    if (notice == NULL || brig__config_list_add(&config->notices, notice) < 0)
+      return brig__config_no_memory(err);
+  }
+  return 0;
+}
 
 int brig__config_read_environment(struct brig_config *config, struct brig_error *err) {
   for (int i = 0; i < CONFIG_KEY_COUNT; i++) {
@@ -18,5 +35,5 @@ int brig__config_read_environment(struct brig_config *config, struct brig_error 
     int rc = brig__config_store(config, key, &source, value, err);
     if (rc < 0) return rc;
   }
-  return 0;
+  return notice_ignored(config, err);
 }

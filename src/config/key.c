@@ -17,6 +17,7 @@
 #define NAME_U64(name)        #name
 #define NAME_SIZE(name)       #name
 #define NAME_SECONDS(name)    #name "_secs"
+#define NAME_FRACTION(name)   #name
 #define NAME_BOOL(name)       #name
 #define NAME_STRING(name)     #name
 #define NAME_LINES(name)      #name
@@ -26,6 +27,7 @@
 #define FIELD_U64(name)       name
 #define FIELD_SIZE(name)      name
 #define FIELD_SECONDS(name)   name##_ms
+#define FIELD_FRACTION(name)  name##_permille
 #define FIELD_BOOL(name)      name
 #define FIELD_STRING(name)    name
 #define FIELD_LINES(name)     name
@@ -139,6 +141,7 @@ const char *brig__config_placeholder(enum config_type type) {
       [CONFIG_U64] = "N",           [CONFIG_SIZE] = "SIZE",   [CONFIG_SECONDS] = "SECONDS",
       [CONFIG_BOOL] = "true|false", [CONFIG_STRING] = "TEXT", [CONFIG_PATH] = "PATH",
       [CONFIG_LIST] = "A,B,...",    [CONFIG_LINES] = "TEXT",  [CONFIG_TEMPLATES] = "",
+      [CONFIG_FRACTION] = "N",
   };
   return placeholders[type];
 }

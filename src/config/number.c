@@ -60,13 +60,13 @@ static bool fraction(const char *text, uint64_t *ret_ms) {
   return true;
 }
 
-bool brig__config_read_seconds(const char *text, uint64_t *ret_ms) {
-  uint64_t seconds = 0, ms = 0;
-  const char *end = digits(text, &seconds);
+bool brig__config_read_thousandths(const char *text, uint64_t *ret_thousandths) {
+  uint64_t whole = 0, rest = 0;
+  const char *end = digits(text, &whole);
   if (end == NULL || (*end != '.' && *end != '\0')) return false;
-  if (*end == '.' && !fraction(end + 1, &ms)) return false;
-  return !__builtin_mul_overflow(seconds, UINT64_C(1000), &seconds) &&
-         !__builtin_add_overflow(seconds, ms, ret_ms);
+  if (*end == '.' && !fraction(end + 1, &rest)) return false;
+  return !__builtin_mul_overflow(whole, UINT64_C(1000), &whole) &&
+         !__builtin_add_overflow(whole, rest, ret_thousandths);
 }
 
 bool brig__config_read_truth(const char *text, bool *ret_truth) {

@@ -14,8 +14,8 @@ bool brig__config_read_number(const char *text, uint64_t scale, uint64_t *ret_nu
 /* "4096", "64K", "1 GiB": powers of 1024. */
 bool brig__config_read_size(const char *text, uint64_t *ret_bytes);
 
-/* "30", "0.25". */
-bool brig__config_read_seconds(const char *text, uint64_t *ret_ms);
+/* "30", "0.25": in thousandths, such as seconds as milliseconds. */
+bool brig__config_read_thousandths(const char *text, uint64_t *ret_thousandths);
 
 /* true, yes and on; false, no and off. */
 bool brig__config_read_truth(const char *text, bool *ret_truth);

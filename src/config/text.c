@@ -51,6 +51,14 @@ static void expect_seconds(const struct config_key *key, char ret_text[CONFIG_TE
   snprintf(ret_text, CONFIG_TEXT, "seconds from %.40s to %.40s, with at most 3 decimals", min, max);
 }
 
+static void expect_fraction(const struct config_key *key, char ret_text[CONFIG_TEXT]) {
+  char min[CONFIG_TEXT], max[CONFIG_TEXT];
+  brig__config_seconds(key->min, min); /* thousandths too */
+  brig__config_seconds(key->max, max);
+  snprintf(ret_text, CONFIG_TEXT, "a number from %.40s to %.40s, with at most 3 decimals", min,
+           max);
+}
+
 static void expect_number(const struct config_key *key, uint64_t scale,
                           char ret_text[CONFIG_TEXT]) {
   uint64_t min = key->min / scale + (key->min % scale != 0), max = key->max / scale;
@@ -62,6 +70,7 @@ void brig__config_expected(const struct config_key *key, uint64_t scale,
   if (key->type == CONFIG_U64 || scale != 1) return expect_number(key, scale, ret_text);
   if (key->type == CONFIG_SIZE) return expect_size(key, ret_text);
   if (key->type == CONFIG_SECONDS) return expect_seconds(key, ret_text);
+  if (key->type == CONFIG_FRACTION) return expect_fraction(key, ret_text);
   if (key->type == CONFIG_BOOL) {
     snprintf(ret_text, CONFIG_TEXT, "true or false");
     return;

@@ -28,7 +28,7 @@ static bool read_number(const struct config_key *key, uint64_t scale, const char
   if (key->type == CONFIG_U64 || scale != 1)
     return brig__config_read_number(text, scale, ret_number);
   return key->type == CONFIG_SIZE ? brig__config_read_size(text, ret_number)
-                                  : brig__config_read_seconds(text, ret_number);
+                                  : brig__config_read_thousandths(text, ret_number);
 }
 
 static int assign_number(void *record, const struct config_key *key,
@@ -104,6 +104,7 @@ int brig__config_assign(void *record, const struct config_key *key,
     case CONFIG_U64:
     case CONFIG_SIZE:
     case CONFIG_SECONDS:
+    case CONFIG_FRACTION:
       return assign_number(record, key, source, text, err);
     case CONFIG_BOOL:
       return assign_truth(record, key, source, text, err);
@@ -148,7 +149,7 @@ uint64_t brig__config_number(const void *record, const struct config_key *key) {
 }
 
 static char *number_text(uint64_t number, enum config_type type) {
-  if (type != CONFIG_SECONDS) return brig__format("%" PRIu64, number);
+  if (type != CONFIG_SECONDS && type != CONFIG_FRACTION) return brig__format("%" PRIu64, number);
   char seconds[CONFIG_TEXT];
   brig__config_seconds(number, seconds);
   return strdup(seconds);

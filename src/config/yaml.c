@@ -89,15 +89,82 @@ static int find_key(struct config_reader *reader, const char *section, const cha
   return unknown_key(reader, section, name, reader->err);
 }
 
-static int read_section(struct config_reader *reader, yaml_event_t *event, const char *section) {
+static bool is_ignored(const char *section, const char *name) {
+  static const struct {
+    const char *section, *name;
+  } ignored[] = {
+#define IGNORED(section, name) {#section, #name},
+#define IGNORED_VARIABLE(name)
+#include "config/ignored_keys.def"
+  };
+  for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+    if (strcmp(ignored[i].section, section) == 0 && strcmp(ignored[i].name, name) == 0) return true;
+  return false;
+}
+
+static int pass_over_ignored(struct config_reader *reader, yaml_event_t *event,
+                             const char *section, const char *name) {
+  CLEANUP_FREE char *notice =
+      brig__format("%s:%zu: %s.%s says nothing to Brig, and was ignored", reader->source.file,
+                   reader->source.line, section, name);
+  if (notice == NULL || brig__config_list_add(&reader->config->notices, notice) < 0)
+    return brig__config_no_memory(reader->err);
+  int rc = brig__config_next(reader, event);
+  return rc < 0 ? rc : skip(reader, event);
+}
+
+/* Whether keys of the section begin with this name: then they may be written as a mapping
+ * of that name, without it. */
+static bool is_group(const char *section, const char *name) {
+  size_t length = strlen(name);
+  for (int i = 0; i < CONFIG_KEY_COUNT; i++) {
+    const struct config_key *key = &brig__config_keys[i];
+    if (strcmp(key->section, section) == 0 && strncmp(key->name, name, length) == 0 &&
+        key->name[length] == '_')
+      return true;
+  }
+  return false;
+}
+
+static int read_key(struct config_reader *reader, yaml_event_t *event, const char *section,
+                    const char *name) {
+  const struct config_key *key = NULL;
+  int rc = find_key(reader, section, name, &key);
+  if (rc == 0) rc = brig__config_next(reader, event);
+  return rc < 0 ? rc : brig__config_read_value(reader, event, key);
+}
+
+static int read_group(struct config_reader *reader, yaml_event_t *event, const char *section,
+                      const char *group) {
+  int rc = brig__config_next(reader, event);
+  if (rc < 0 || brig__config_is_null(event)) return rc;
+  if (!brig__config_opens_mapping(event))
+    return brig__config_fail(reader, "%s.%s: expected keys with values, got %s", section, group,
+                             brig__config_event_text(event));
   for (;;) {
     const char *name = NULL;
-    const struct config_key *key = NULL;
-    int rc = brig__config_read_name(reader, event, &name);
+    rc = brig__config_read_name(reader, event, &name);
     if (rc < 0 || name == NULL) return rc;
-    rc = find_key(reader, section, name, &key);
-    if (rc == 0) rc = brig__config_next(reader, event);
-    if (rc == 0) rc = brig__config_read_value(reader, event, key);
+    CLEANUP_FREE char *whole = brig__format("%s_%s", group, name);
+    if (whole == NULL) return brig__config_no_memory(reader->err);
+    rc = read_key(reader, event, section, whole);
+    if (rc < 0) return rc;
+  }
+}
+
+static int read_section(struct config_reader *reader, yaml_event_t *event, const char *section) {
+  for (;;) {
+    const char *at = NULL;
+    int rc = brig__config_read_name(reader, event, &at);
+    if (rc < 0 || at == NULL) return rc;
+    CLEANUP_FREE char *name = strdup(at); /* of the event, which goes */
+    if (name == NULL) return brig__config_no_memory(reader->err);
+    if (is_ignored(section, name))
+      rc = pass_over_ignored(reader, event, section, name);
+    else if (is_group(section, name))
+      rc = read_group(reader, event, section, name);
+    else
+      rc = read_key(reader, event, section, name);
     if (rc < 0) return rc;
   }
 }

@@ -93,7 +93,8 @@ bool brig__config_opens_mapping(const yaml_event_t *event) {
 /* YAML has types: "5" in quotes is a string. A size may be one, since it may
  * have a unit. */
 static bool wants_plain(enum config_type type) {
-  return type == CONFIG_U64 || type == CONFIG_SECONDS || type == CONFIG_BOOL;
+  return type == CONFIG_U64 || type == CONFIG_SECONDS || type == CONFIG_FRACTION ||
+         type == CONFIG_BOOL;
 }
 
 /* Why a scalar cannot be a value of `key`, or NULL. `quoted` may be pointed to. */

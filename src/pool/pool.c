@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
@@ -13,6 +14,7 @@ struct pool {
   struct pool_options options; /* with a helper of our own */
   pthread_mutex_t lock;        /* of `process` */
   struct zygote_process *process;
+  atomic_bool up; /* there is one; the lock may be held for as long as one starts */
   /* The first zygote's; what later ones say is the same. */
   struct wire_hello hello;
   int id_map;
@@ -44,6 +46,7 @@ int brig__pool_create(const struct pool_options *options, struct pool **ret_pool
   pthread_mutex_init(&pool->lock, NULL);
   int rc = brig__zygote_process_start(&pool->options, &pool->process, err);
   if (rc == 0) {
+    atomic_store(&pool->up, true);
     pool->hello = pool->process->hello;
     pool->id_map = STEAL_FD(pool->process->id_map);
     rc = check_walls(pool, err);
@@ -66,6 +69,8 @@ void brig__pool_destroy(struct pool *pool) {
 
 const struct wire_hello *brig__pool_hello(const struct pool *pool) { return &pool->hello; }
 
+bool brig__pool_is_up(const struct pool *pool) { return atomic_load(&pool->up); }
+
 int brig__pool_id_map(const struct pool *pool) { return pool->id_map; }
 
 static int take_process(struct pool *pool, struct zygote_process **ret_process,
@@ -74,6 +79,7 @@ static int take_process(struct pool *pool, struct zygote_process **ret_process,
   pthread_mutex_lock(&pool->lock);
   if (pool->process == NULL) rc = brig__zygote_process_start(&pool->options, &pool->process, err);
   if (rc == 0) *ret_process = brig__zygote_process_ref(pool->process);
+  atomic_store(&pool->up, pool->process != NULL);
   pthread_mutex_unlock(&pool->lock);
   return rc;
 }
@@ -83,6 +89,7 @@ static void give_up(struct pool *pool, struct zygote_process *process) {
   pthread_mutex_lock(&pool->lock);
   bool ours = pool->process == process;
   if (ours) pool->process = NULL;
+  if (ours) atomic_store(&pool->up, false);
   pthread_mutex_unlock(&pool->lock);
   if (ours) brig__zygote_process_unref(process);
 }

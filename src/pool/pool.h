@@ -30,6 +30,9 @@ void brig__pool_destroy(struct pool *pool);
 /* What the zygote said of itself at the start. Constant. */
 const struct wire_hello *brig__pool_hello(const struct pool *pool);
 
+/* Is its zygote up? Does not wait for one that is being started. */
+bool brig__pool_is_up(const struct pool *pool);
+
 /* The ID map for root's directories (see id_map.h), or -1. The pool's. */
 int brig__pool_id_map(const struct pool *pool);
 

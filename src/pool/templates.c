@@ -366,3 +366,12 @@ void brig__templates_done(struct templates *templates, const struct brig_digest 
   unref(dead);
   unref(process);
 }
+
+uint64_t brig__templates_warm_count(struct templates *templates) {
+  uint64_t count = 0;
+  pthread_mutex_lock(&templates->lock);
+  for (const struct template *at = templates->list; at != NULL; at = at->next)
+    count += at->process != NULL;
+  pthread_mutex_unlock(&templates->lock);
+  return count;
+}

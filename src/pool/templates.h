@@ -53,6 +53,9 @@ int brig__templates_warm(struct templates *templates, const struct brig_digest *
                          const struct wire_task *warm, const int *fds, size_t fd_count,
                          struct brig_error *err);
 
+/* How many have a zygote now. */
+uint64_t brig__templates_warm_count(struct templates *templates);
+
 /* Give back what brig__templates_find() gave; `state` as brig__call_run() said. */
 void brig__templates_done(struct templates *templates, const struct brig_digest *key,
                           struct zygote_process *process, enum call_state state);

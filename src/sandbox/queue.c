@@ -188,9 +188,13 @@ void brig__queue_leave(struct queue *queue) {
   pthread_mutex_unlock(&queue->lock);
 }
 
-uint64_t brig__queue_waiting(struct queue *queue) {
+static uint64_t read_locked(struct queue *queue, const uint64_t *count) {
   pthread_mutex_lock(&queue->lock);
-  uint64_t waiting = queue->waiting;
+  uint64_t value = *count;
   pthread_mutex_unlock(&queue->lock);
-  return waiting;
+  return value;
 }
+
+uint64_t brig__queue_working(struct queue *queue) { return read_locked(queue, &queue->working); }
+
+uint64_t brig__queue_waiting(struct queue *queue) { return read_locked(queue, &queue->waiting); }

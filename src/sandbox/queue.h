@@ -34,7 +34,8 @@ int brig__queue_enter(struct queue *queue, const char *tenant, int cancel_fd,
                       struct brig_error *err);
 void brig__queue_leave(struct queue *queue);
 
-/* How many wait now. */
+/* How many are at work, and wait, now. */
+uint64_t brig__queue_working(struct queue *queue);
 uint64_t brig__queue_waiting(struct queue *queue);
 
 #endif

@@ -168,6 +168,16 @@ const char *brig_sandbox_notice(const struct brig_sandbox *sandbox, unsigned ind
   return index < sandbox->notices.count ? sandbox->notices.items[index] : NULL;
 }
 
+void brig_sandbox_counts(struct brig_sandbox *sandbox, struct brig_counts *counts) {
+  uint64_t templates = brig__templates_warm_count(sandbox->templates);
+  struct brig_counts known = {.size = counts->size,
+                              .working = brig__queue_working(sandbox->queue),
+                              .waiting = brig__queue_waiting(sandbox->queue),
+                              .zygotes = templates + brig__pool_is_up(sandbox->pool),
+                              .templates = templates};
+  memcpy(counts, &known, counts->size < sizeof known ? counts->size : sizeof known);
+}
+
 int brig_cancel_new(struct brig_cancel **ret_cancel, struct brig_error *err) {
   struct brig_cancel *cancel = malloc(sizeof *cancel);
   if (cancel == NULL) return brig__fail(err, BRIG_E_MEMORY, "cancel", "out of memory");

@@ -2,6 +2,8 @@
  * store has no room, those used least recently. One that is in memory never is. */
 #include "session/session.h"
 
+#define SWEEP_US UINT64_C(3600000000)
+
 /* With its turn, so that a turn that is asked for meanwhile waits, and begins anew. */
 static bool remove_saved(struct brig_sessions *sessions, const struct session_record *record) {
   struct session *session = brig__session_enter_saved(sessions, record->owner, record->id);
@@ -19,10 +21,24 @@ static int remove_old(const struct session_record *record, void *sessions) {
   return 0;
 }
 
+/* Workspaces that nobody can be using any more: for as long as a session is kept, after as
+ * long as one may be live, or a run may take. */
+static void sweep(struct brig_sessions *sessions, uint64_t now_us) {
+  const struct brig_settings *settings = sessions->settings;
+  uint64_t unused_ms = settings->session_kept_ms + settings->session_timeout_ms +
+                       settings->ceiling_execution_timeout_ms;
+  if (settings->session_keep_workspaces || now_us < unused_ms * 1000 ||
+      (sessions->swept_us != 0 && now_us < sessions->swept_us + SWEEP_US))
+    return;
+  sessions->swept_us = now_us;
+  brig__workspace_sweep(sessions->workspaces, (time_t)(now_us / 1000000 - unused_ms / 1000));
+}
+
 void brig__sessions_expire(struct brig_sessions *sessions) {
   uint64_t now_us = brig__real_us(), kept_us = sessions->settings->session_kept_ms * 1000;
   if (now_us > kept_us)
     brig__store_list(sessions->store, NULL, now_us - kept_us, remove_old, sessions, NULL);
+  sweep(sessions, now_us);
 }
 
 struct room {

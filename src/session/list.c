@@ -1,4 +1,4 @@
-/* A user's sessions: those in memory, and those in the store. */
+/* A user's sessions: those in memory, and those in the store; and how many all have. */
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
@@ -94,4 +94,14 @@ int brig_session_list(struct brig_sessions *sessions, const struct brig_session_
   }
   free(rows.items);
   return rc == BRIG_E_MEMORY ? brig__store_no_memory(err) : rc;
+}
+
+void brig_sessions_counts(struct brig_sessions *sessions, struct brig_session_counts *counts) {
+  struct brig_session_counts known = {.size = counts->size};
+  pthread_mutex_lock(&sessions->lock);
+  known.saved = sessions->saved;
+  const struct session *at;
+  TAILQ_FOREACH(at, &sessions->list, of_all) known.live += at->seen_as.live;
+  pthread_mutex_unlock(&sessions->lock);
+  memcpy(counts, &known, counts->size < sizeof known ? counts->size : sizeof known);
 }

@@ -66,6 +66,7 @@ int brig_sessions_open(struct brig_sandbox *sandbox, const struct brig_config *c
   if (rc == 0) sessions->settings = brig__config_settings(sessions->config);
   if (rc == 0) rc = brig__config_workspaces_directory(sessions->config, &sessions->workspaces, err);
   if (rc == 0) rc = open_store(sessions, err);
+  if (rc == 0) brig__sessions_count_saved(sessions);
   if (rc == 0) rc = start_thread(sessions, err);
   if (rc == 0)
     *ret_sessions = sessions;

@@ -75,9 +75,11 @@ struct brig_sessions {
   pthread_cond_t wake; /* of the thread */
   pthread_t thread;
   bool running, closing;
+  uint64_t swept_us; /* of the thread */
   struct session_list list;
   void *owners;   /* of tsearch(3): those that have sessions here */
   uint64_t bytes; /* of all live sessions */
+  uint64_t saved; /* how many the store had when it was last tidied */
 };
 
 /* id.c */
@@ -121,6 +123,8 @@ void brig__sessions_end_all(struct brig_sessions *sessions);
 /* With nobody entered by the caller: save and end the sessions idle longest until the
  * limits hold, on an owner's sessions and on all. */
 void brig__sessions_make_room(struct brig_sessions *sessions, const char *owner);
+/* Count what is in the store. */
+void brig__sessions_count_saved(struct brig_sessions *sessions);
 /* Save what turns have changed; end what is idle for too long; remove what is too old. */
 void brig__sessions_tidy(struct brig_sessions *sessions);
 

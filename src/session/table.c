@@ -383,7 +383,16 @@ static void save_and_expire(struct brig_sessions *sessions, uint64_t now_us) {
   }
 }
 
+void brig__sessions_count_saved(struct brig_sessions *sessions) {
+  uint64_t saved = 0;
+  if (brig__store_count(sessions->store, NULL, &saved, NULL) < 0) return;
+  pthread_mutex_lock(&sessions->lock);
+  sessions->saved = saved;
+  pthread_mutex_unlock(&sessions->lock);
+}
+
 void brig__sessions_tidy(struct brig_sessions *sessions) {
   save_and_expire(sessions, brig__real_us());
   brig__sessions_expire(sessions);
+  brig__sessions_count_saved(sessions);
 }

@@ -38,6 +38,11 @@ static int make(const char *path, struct brig_error *err) {
                     path);
 }
 
+/* Changes its ctime, which no guest can set. */
+static void note_use(const char *path) {
+  utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW);
+}
+
 int brig__workspace_open(const char *directory, const char *owner, const char *id,
                          char **ret_workspace, char **ret_memory, struct brig_error *err) {
   CLEANUP_FREE char *root = realpath(directory, NULL);
@@ -45,15 +50,17 @@ int brig__workspace_open(const char *directory, const char *owner, const char *i
   if (rc < 0) return brig__fail_errno(err, -rc, "session", "making the directory %s", directory);
   if (root == NULL) root = realpath(directory, NULL);
   CLEANUP_FREE char *of_owner = root == NULL ? NULL : owner_directory(root, owner);
-  CLEANUP_FREE char *workspace = of_owner == NULL ? NULL : brig__format("%s/%s", of_owner, id);
+  CLEANUP_FREE char *workspace =
+      of_owner == NULL || id == NULL ? NULL : brig__format("%s/%s", of_owner, id);
   CLEANUP_FREE char *memory = of_owner == NULL ? NULL : brig__format("%s/" MEMORY, of_owner);
-  if (workspace == NULL || memory == NULL)
+  if ((workspace == NULL && id != NULL) || memory == NULL)
     return brig__fail(err, BRIG_E_MEMORY, "session", "out of memory");
   rc = make(of_owner, err);
-  if (rc == 0) rc = make(workspace, err);
+  if (rc == 0 && workspace != NULL) rc = make(workspace, err);
+  if (rc == 0 && workspace != NULL) note_use(workspace);
   if (rc == 0) rc = make(memory, err);
   if (rc < 0) return rc;
-  *ret_workspace = STEAL_PTR(workspace);
+  if (workspace != NULL) *ret_workspace = STEAL_PTR(workspace);
   *ret_memory = STEAL_PTR(memory);
   return 0;
 }
@@ -182,6 +189,28 @@ char *brig__workspace_write(const char *workspace, const char *name, const void 
       openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0 || brig__write_all(fd, data, size) < 0) return NULL;
   return STEAL_PTR(copy);
+}
+
+static void sweep_owner(int parent, const char *owner, time_t unused_since) {
+  int fd = openat(parent, owner, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+  if (directory == NULL) {
+    if (fd >= 0) close(fd);
+    return;
+  }
+  for (struct dirent *item; (item = readdir(directory)) != NULL;) {
+    struct stat st;
+    if (item->d_name[0] == '.' || fstatat(fd, item->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) continue;
+    if (st.st_ctim.tv_sec < unused_since) brig__remove_tree(fd, item->d_name);
+  }
+  closedir(directory);
+}
+
+void brig__workspace_sweep(const char *path, time_t unused_since) {
+  DIR *directory = opendir(path);
+  for (struct dirent *item; directory != NULL && (item = readdir(directory)) != NULL;)
+    if (item->d_name[0] != '.') sweep_owner(dirfd(directory), item->d_name, unused_since);
+  if (directory != NULL) closedir(directory);
 }
 
 void brig__workspace_remove(const char *directory, const char *owner, const char *id) {

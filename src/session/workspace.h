@@ -13,7 +13,8 @@
 #include <time.h>
 
 /* The paths of a session's directory and of its user's, made (0700) if they are not
- * there: fresh memory. BRIG_E_PERMISSION if something else is in their place. */
+ * there: fresh memory. BRIG_E_PERMISSION if something else is in their place. `id` NULL:
+ * only the user's, and `ret_workspace` is not touched. */
 int brig__workspace_open(const char *directory, const char *owner, const char *id,
                          char **ret_workspace, char **ret_memory, struct brig_error *err);
 
@@ -22,6 +23,10 @@ void brig__workspace_remove_empty(const char *workspace);
 
 /* Remove a session's, with all that is in it. */
 void brig__workspace_remove(const char *directory, const char *owner, const char *id);
+
+/* Remove all that were last opened before that time: also those of which no store knows,
+ * since who runs a program in a session's workspace need not have a session. */
+void brig__workspace_sweep(const char *directory, time_t unused_since);
 
 struct workspace_size {
   uint64_t bytes, files; /* sizes of files; names of anything */

@@ -77,6 +77,7 @@ static void run(struct execution *execution) {
   turn.input = call->input;
   turn.input_size = call->input_size;
   turn.limits.timeout_ms = execution->timeout_ms;
+  turn.limits.memory_bytes = call->memory_bytes;
   turn.on_output = call->on_output;
   turn.on_output_context = call->on_output_context;
   turn.cancel = call->cancel;

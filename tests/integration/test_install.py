@@ -70,6 +70,10 @@ def test_the_installed_command_finds_its_helper(prefix, tmp_path):
     assert sh(prefix / "bin/brig", "run", module, input=b"all\n") == "Hello, all\n"
 
 
+def test_the_installed_command_finds_its_server(prefix):
+    assert "Usage: brig serve" in sh(prefix / "bin/brig", "serve", "--help")
+
+
 def test_the_example_of_the_readme_is_a_program(prefix, libdir, tmp_path):
     text = (ROOT / "README.md").read_text()
     example = re.search(r"```c\n(/\* example: embed \*/\n.*?)```", text, re.S).group(1)
@@ -103,4 +107,5 @@ def test_the_library_exports_its_api_alone(libdir):
 def test_pages_and_headers_are_there(prefix):
     assert (prefix / "share/man/man1/brig.1").exists()
     assert (prefix / "share/man/man5/brig.yaml.5").exists()
+    assert (prefix / "share/man/man8/brig-serve.8").exists()
     assert (prefix / "include/brig/sandbox.h").exists()

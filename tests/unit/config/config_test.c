@@ -254,6 +254,80 @@ static void what_is_wrong_with_a_template_is_named(void **state) {
 #undef NAMED
 }
 
+static void files_of_the_replaced_system_load(void **state) {
+  (void)state;
+  struct brig_config *config = load(
+      "tools: {default_timeout_secs: 60, max_concurrent_executions: 5, enable_caching: true,\n"
+      "        cache_ttl_secs: 300}\n"
+      "python_executor:\n"
+      "  mode: firecracker\n"
+      "  firecracker: {kernel: {path: /x}}\n"
+      "  wasi: {memory_limit_mb: 512, timeout_seconds: 60}\n"
+      "  workspace: {base: [a, {b: c}]}\n"
+      "  guest: python@3.12.0\n");
+  const struct brig_settings *settings = brig__config_settings(config);
+  assert_int_equal(settings->tools_max_concurrent_executions, 5);
+  assert_int_equal(settings->python_executor_wasi_memory_limit_mb, 512);
+  assert_int_equal(settings->python_executor_wasi_timeout_seconds, 60);
+  assert_string_equal(settings->python_executor_guest, "python@3.12.0");
+  assert_non_null(strstr(brig_config_notice(config, 0), ":1: tools.default_timeout_secs"));
+  assert_non_null(strstr(brig_config_notice(config, 3), ":4: python_executor.mode says nothing"));
+  assert_non_null(brig_config_notice(config, 5));
+  assert_null(brig_config_notice(config, 6));
+  brig_config_free(config);
+  refuse("python_executor: {wasi: 5}", "python_executor.wasi: expected keys with values");
+  refuse("python_executor: {wasi: {memory: 5}}", "unknown key \"python_executor.wasi_memory\"");
+  refuse("python_executor: {wasi: {timeout_seconds: 5}, wasi_timeout_seconds: 6}", "given twice");
+  refuse("tools: {enable_caching: [}", "");
+}
+
+static int see_threshold(void *context, const struct brig_config_entry *entry) {
+  if (strcmp(entry->key, "enforcement.circuit_breaker_error_threshold") == 0)
+    snprintf(context, 16, "%s", entry->value);
+  return 0;
+}
+
+static void enforcement_of_the_replaced_system_loads(void **state) {
+  (void)state;
+  const char *text =
+      "enforcement: {per_request_timeout_secs: 90, per_request_max_tokens: 100,\n"
+      "  rate_limit_per_key_rps: 3, circuit_breaker_error_threshold: 0.25,\n"
+      "  circuit_breaker_rolling_window_secs: 60, circuit_breaker_min_requests: 7,\n"
+      "  rate_redis_url: \"redis://u:p@r\", rate_redis_prefix: x, rate_redis_ttl_secs: 60}\n"
+      "metrics: {port: 9000, enable_detailed: true, collection_interval_secs: 60}\n";
+  struct brig_config *config = load(text);
+  const struct brig_settings *settings = brig__config_settings(config);
+  assert_int_equal(settings->enforcement_per_request_timeout_ms, 90000);
+  assert_int_equal(settings->enforcement_circuit_breaker_error_threshold_permille, 250);
+  assert_int_equal(settings->enforcement_circuit_breaker_rolling_window_ms, 60000);
+  assert_int_equal(settings->metrics_port, 9000);
+  assert_non_null(strstr(brig_config_notice(config, 0), "enforcement.rate_redis_url"));
+  for (unsigned i = 0; brig_config_notice(config, i) != NULL; i++)
+    assert_null(strstr(brig_config_notice(config, i), "u:p")); /* may be a password */
+  brig_config_free(config);
+  setenv("ENFORCE_CB_ERROR_THRESHOLD", "0.125", 1);
+  setenv("ENFORCE_RATE_RPS", "9", 1);
+  setenv("ENFORCE_RATE_REDIS_URL", "", 1);
+  setenv("WORKSPACE_MAX_SIZE_MB", "2", 1);
+  config = load(text);
+  settings = brig__config_settings(config);
+  assert_int_equal(settings->enforcement_circuit_breaker_error_threshold_permille, 125);
+  char seen[16] = "";
+  brig_config_each(config, see_threshold, seen);
+  assert_string_equal(seen, "0.125");
+  assert_int_equal(settings->enforcement_rate_limit_per_key_rps, 9);
+  assert_int_equal(settings->session_workspace_bytes, 2 << 20);
+  assert_non_null(strstr(brig_config_notice(config, 5), "ENFORCE_RATE_REDIS_URL says nothing"));
+  brig_config_free(config);
+  unsetenv("ENFORCE_CB_ERROR_THRESHOLD");
+  unsetenv("ENFORCE_RATE_RPS");
+  unsetenv("ENFORCE_RATE_REDIS_URL");
+  unsetenv("WORKSPACE_MAX_SIZE_MB");
+  refuse("enforcement: {circuit_breaker_error_threshold: 1.5}", "a number from 0.001 to 1,");
+  refuse("enforcement: {circuit_breaker_error_threshold: 0}", "a number from 0.001 to 1,");
+  refuse("enforcement: {circuit_breaker_error_threshold: \"0.5\"}", "in quotes");
+}
+
 static void the_documentation_is_what_the_table_says(void **state) {
   const char *program = getenv("BRIG_CONFIGURATION_DOC");
   char command[512];
@@ -278,6 +352,8 @@ int main(void) {
       TEST(agent_config_path_names_the_file),
       TEST(templates_are_read_by_name),
       TEST(what_is_wrong_with_a_template_is_named),
+      TEST(files_of_the_replaced_system_load),
+      TEST(enforcement_of_the_replaced_system_loads),
       TEST(the_documentation_is_what_the_table_says),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -125,6 +125,53 @@ static void another_thread_can_cancel_a_call(void **state) {
   brig_cancel_free(cancel);
 }
 
+static struct brig_counts count(void) {
+  struct brig_counts counts = BRIG_COUNTS_INIT;
+  brig_sandbox_counts(sandbox, &counts);
+  return counts;
+}
+
+static void *run_until_cancelled(void *request) {
+  brig_result_free(run(request));
+  return NULL;
+}
+
+static void what_is_at_work_is_counted(void **state) {
+  (void)state;
+  struct brig_cancel *cancel = NULL;
+  pthread_t thread;
+  assert_int_equal(brig_cancel_new(&cancel, NULL), 0);
+  struct brig_request request = request_for(loop_module, sizeof loop_module);
+  request.limits.fuel = BRIG_UNLIMITED;
+  request.cancel = cancel;
+  assert_int_equal(count().working, 0);
+  pthread_create(&thread, NULL, run_until_cancelled, &request);
+  while (count().working != 1) usleep(1000);
+  assert_int_equal(count().waiting, 0);
+  assert_int_equal(count().zygotes, 1);
+  assert_int_equal(count().templates, 0);
+  brig_cancel_trigger(cancel);
+  pthread_join(thread, NULL);
+  assert_int_equal(count().working, 0);
+  brig_cancel_free(cancel);
+}
+
+static void callers_of_another_version_are_given_what_they_know(void **state) {
+  (void)state;
+  struct brig_counts older = BRIG_COUNTS_INIT;
+  struct {
+    struct brig_counts known;
+    uint64_t unknown;
+  } newer = {{.size = sizeof newer}, 7};
+  older.size = offsetof(struct brig_counts, zygotes);
+  older.zygotes = 7;
+  brig_sandbox_counts(sandbox, &older);
+  assert_int_equal(older.zygotes, 7);
+  brig_sandbox_counts(sandbox, &newer.known);
+  assert_int_equal(newer.known.zygotes, 1);
+  assert_int_equal(newer.unknown, 7);
+}
+
 static void a_request_must_name_one_thing_to_run(void **state) {
   (void)state;
   struct brig_request request = BRIG_REQUEST_INIT;
@@ -345,6 +392,8 @@ int main(void) {
       cmocka_unit_test(a_module_as_bytes_runs_and_is_accounted_for),
       cmocka_unit_test(output_can_be_had_as_it_comes),
       cmocka_unit_test(another_thread_can_cancel_a_call),
+      cmocka_unit_test(what_is_at_work_is_counted),
+      cmocka_unit_test(callers_of_another_version_are_given_what_they_know),
       cmocka_unit_test(a_request_must_name_one_thing_to_run),
       cmocka_unit_test(a_limit_above_its_ceiling_is_refused_by_name),
       cmocka_unit_test(permissions_are_checked_before_anything_else),

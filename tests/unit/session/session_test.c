@@ -1,4 +1,5 @@
 /* Sessions as programs use them: real processes, a real store. */
+#include "session/workspace.h"
 #include "session_fixture.h"
 
 static int undo(const char *id) {
@@ -222,6 +223,53 @@ static void turns_of_one_session_take_turns(void **state) {
   close_sessions();
 }
 
+static void expect_counts(uint64_t live, uint64_t saved) {
+  struct brig_session_counts counts = BRIG_SESSION_COUNTS_INIT;
+  brig_sessions_counts(sessions, &counts);
+  for (int i = 0; i < 1000 && counts.saved != saved; i++) { /* until it was tidied */
+    usleep(10 * 1000);
+    brig_sessions_counts(sessions, &counts);
+  }
+  assert_int_equal(counts.live, live);
+  assert_int_equal(counts.saved, saved);
+}
+
+static void live_and_saved_ones_are_counted(void **state) {
+  (void)state;
+  struct brig_session_name name = {.id = "a"};
+  OPEN("session.save_interval_secs", "0.05");
+  expect_counts(0, 0);
+  gives("a", "x = 1", NULL);
+  gives("b", "x = 2", NULL);
+  expect_counts(2, 2);
+  assert_int_equal(brig_session_save(sessions, &name, 1, NULL), 0);
+  expect_counts(1, 2);
+  close_sessions();
+  OPEN("session.save_interval_secs", "3600"); /* it is not tidied meanwhile */
+  expect_counts(0, 2);
+  close_sessions();
+}
+
+/* Those of which there never was a session, too. */
+static void workspaces_that_nobody_uses_are_removed(void **state) {
+  (void)state;
+  char path[128], other[128], *workspace = NULL, *memory = NULL;
+  snprintf(path, sizeof path, "%s/workspaces", directory);
+  assert_int_equal(brig__workspace_open(path, "owner", "old", &workspace, &memory, NULL), 0);
+  snprintf(other, sizeof other, "%s/workspaces/elsewhere", directory);
+  assert_int_equal(symlink("/", other), 0);
+  sleep(2); /* times of files are compared in whole seconds */
+  OPEN("session.kept_secs", "0.001", "session.timeout_secs", "0.001",
+       "wasi.execution_timeout_secs", "0.001", "ceiling.execution_timeout_secs", "0.001",
+       "session.save_interval_secs", "0.05");
+  for (int i = 0; i < 200 && access(workspace, F_OK) == 0; i++) usleep(50000);
+  assert_int_not_equal(access(workspace, F_OK), 0);
+  assert_int_equal(access(memory, F_OK), 0);
+  close_sessions();
+  free(workspace);
+  free(memory);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       ALONE(turns_follow_each_other_and_can_be_undone),
@@ -232,6 +280,8 @@ int main(void) {
       ALONE(files_are_told_once_and_removed_with_the_session),
       ALONE(long_output_is_kept_in_a_file),
       ALONE(every_python_has_sessions),
+      ALONE(live_and_saved_ones_are_counted),
+      ALONE(workspaces_that_nobody_uses_are_removed),
       ALONE(another_user_finds_nothing),
       ALONE(hostile_ids_are_refused),
       ALONE(a_workspace_made_a_link_is_refused),
