@@ -31,13 +31,13 @@ if(CMOCKA_FOUND)
       target_link_libraries(${name} PRIVATE brig-jail PkgConfig::SECCOMP) # the helper's, not the library's
     endif()
     if(source MATCHES "/unit/cli/")
-      target_link_libraries(${name} PRIVATE brig-cli)
+      target_link_libraries(${name} PRIVATE brig-cli brig-rpc-client messages)
     endif()
     if(source MATCHES "/unit/server/") # brig-server's, not the library's
-      target_link_libraries(${name} PRIVATE brig-services brig-rpc messages)
+      target_link_libraries(${name} PRIVATE brig-services brig-rpc brig-rpc-client messages)
     endif()
     if(source MATCHES "/unit/rpc/")
-      target_link_libraries(${name} PRIVATE brig-rpc messages) # brig-server's
+      target_link_libraries(${name} PRIVATE brig-rpc brig-rpc-client messages) # brig-server's
     endif()
     if(source MATCHES "/unit/rpc/")
       target_link_libraries(${name} PRIVATE brig-rpc messages) # brig-server's
@@ -52,4 +52,4 @@ add_executable(deny tests/support/deny_main.c)
 target_link_libraries(deny PRIVATE PkgConfig::SECCOMP)
 
 add_executable(rpc-echo tests/support/rpc_echo_main.c)
-target_link_libraries(rpc-echo PRIVATE brig-rpc brig-base messages Threads::Threads)
+target_link_libraries(rpc-echo PRIVATE brig-rpc brig-rpc-client brig-base messages Threads::Threads)

@@ -17,7 +17,7 @@ MAY = {
     "sandbox": "base config limits guest pool sandbox engine/end.h engine/facts.h jail/walls.h",
     "rpc": "base rpc",
     "server": "base config guest sandbox session tool rpc server",
-    "cli": "base config guest server cli",
+    "cli": "base config guest rpc server cli sandbox/turn.h",
 }
 
 root = pathlib.Path(sys.argv[1])

@@ -50,7 +50,7 @@ void brig__cli_say_plain(const char *format, ...) {
 }
 
 int brig__cli_fail(const struct brig_error *err) {
-  brig__cli_say("%s", err->message);
+  brig__cli_say_plain("%s", err->message); /* which may be a server's */
   return brig_error_refused(err->code) ? EXIT_REFUSED : EXIT_BRIG;
 }
 

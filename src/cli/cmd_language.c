@@ -19,6 +19,7 @@ struct program {
   struct execution execution; /* first: the shared options' context */
   const char *guest, *code;
   const char *session, *user; /* run it in this session; NULL: in none */
+  bool no_server;
 };
 
 static int take_code(void *context, const char *value) {
@@ -33,6 +34,12 @@ static int take_guest(void *context, const char *value) {
 
 static int take_session(void *context, const char *value) {
   ((struct program *)context)->session = value;
+  return 0;
+}
+
+static int take_no_server(void *context, const char *value) {
+  (void)value;
+  ((struct program *)context)->no_server = true;
   return 0;
 }
 
@@ -86,6 +93,7 @@ static struct door door_for(struct program *program) {
   door.json = execution->json;
   door.stats = execution->stats;
   door.stdin_path = execution->stdin_path;
+  door.no_server = program->no_server;
   door.turn.session = program->session;
   door.turn.user = program->user;
   door.turn.guest = program->guest;
@@ -128,6 +136,8 @@ static int run_language(const struct language *language, int argc, char **argv) 
                                       take_session, false};
   rows[count++] =
       (struct option_row){"--user", 0, "NAME", "whose session", take_user, false};
+  rows[count++] = (struct option_row){"--no-server", 0, NULL, "of a session: " DOOR_SERVER_HELP,
+                                      take_no_server, false};
   const struct option_set set = {rows, count, true};
   struct program program = {.guest = NULL};
   int status = brig__cli_execution_open(&program.execution);

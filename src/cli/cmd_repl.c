@@ -34,10 +34,9 @@ static void show(struct repl *repl, const char *word) {
 }
 
 static void undo(struct repl *repl, const char *word) {
-  const struct brig_session_name name = brig__cli_door_name(&repl->door);
   struct brig_error err;
   (void)word;
-  if (brig_session_undo(repl->door.sessions, &name, &err) < 0)
+  if (brig__cli_door_undo(&repl->door, &err) < 0)
     brig__cli_fail(&err);
   else
     puts("the last turn is undone; files stay as they are");
@@ -119,7 +118,7 @@ static void run(struct repl *repl) {
       repl->status = brig__cli_turn_status(result);
     }
   }
-  brig_turn_result_free(result);
+  brig__cli_door_result_free(&repl->door, result);
   fflush(stdout);
   heed_signals(repl);
 }
@@ -173,14 +172,13 @@ static void loop(struct repl *repl) {
 
 /* --- The command --------------------------------------------------------------- */
 
-/* A session with a name is saved; one that was made for this is gone with it. */
+/* A session with a name is kept; one that was made for this is gone with it. */
 static int finish(struct repl *repl) {
-  const struct brig_session_name name = brig__cli_door_name(&repl->door);
   if (repl->made != NULL) {
-    brig_session_drop(repl->door.sessions, &name, NULL);
+    brig__cli_door_drop(&repl->door, NULL);
     return 0;
   }
-  return repl->changed ? brig__cli_save(&repl->door, NULL) : 0;
+  return repl->changed ? brig__cli_keep(&repl->door, NULL) : 0;
 }
 
 static int talk(struct repl *repl) {
@@ -211,10 +209,11 @@ static int talk(struct repl *repl) {
 
 int brig__cli_repl(int argc, char **argv) {
   const struct option_row rows[] = {
-      {"--session", 0, "ID", "the session, which is saved; else one that ends with this",
+      {"--session", 0, "ID", "the session, which is kept; else one that ends with this",
        take_session, false},
       brig__cli_door_rows[DOOR_ROW_GUEST],
       brig__cli_door_rows[DOOR_ROW_USER],
+      brig__cli_door_rows[DOOR_ROW_SERVER],
   };
   const struct option_set set = {rows, sizeof rows / sizeof *rows, true};
   struct repl repl = {.lines = NULL};

@@ -38,10 +38,9 @@ static int run(struct request *request) {
 }
 
 static int undo(struct request *request) {
-  const struct brig_session_name name = brig__cli_door_name(&request->door);
   struct brig_error err;
-  if (brig_session_undo(request->door.sessions, &name, &err) < 0) return brig__cli_fail(&err);
-  return brig__cli_save(&request->door, NULL);
+  if (brig__cli_door_undo(&request->door, &err) < 0) return brig__cli_fail(&err);
+  return brig__cli_keep(&request->door, NULL);
 }
 
 static int branch(struct request *request) {
@@ -52,9 +51,8 @@ static int branch(struct request *request) {
 static int save(struct request *request) { return brig__cli_save(&request->door, NULL); }
 
 static int drop(struct request *request) {
-  const struct brig_session_name name = brig__cli_door_name(&request->door);
   struct brig_error err;
-  if (brig_session_drop(request->door.sessions, &name, &err) < 0) return brig__cli_fail(&err);
+  if (brig__cli_door_drop(&request->door, &err) < 0) return brig__cli_fail(&err);
   return 0;
 }
 
@@ -64,7 +62,7 @@ static const struct verb {
   int least, most; /* words: an id, and what follows it */
   unsigned rows;   /* options, as bits: 1 << DOOR_ROW_... */
 } verbs[] = {
-#define COMMON (1u << DOOR_ROW_USER)
+#define COMMON (1u << DOOR_ROW_USER | 1u << DOOR_ROW_SERVER)
 #define JSON   (1u << DOOR_ROW_JSON)
 #define TURN   (1u << DOOR_ROW_GUEST | 1u << DOOR_ROW_STDIN | 1u << DOOR_ROW_STATS)
     {{"session list", NULL, "session list [OPTIONS]", "list sessions, the one used last first"},
@@ -72,7 +70,7 @@ static const struct verb {
     {{"session show", NULL, "session show [OPTIONS] ID", "show what a session holds"},
      show, 1, 1, COMMON | JSON},
     {{"session run", NULL, "session run [OPTIONS] ID [-c CODE | FILE | -]",
-      "run a turn of a session, which is made if it is not there, and save it"},
+      "run a turn of a session, which is made if it is not there, and keep it"},
      run, 1, 2, COMMON | JSON | TURN},
     {{"session undo", NULL, "session undo [OPTIONS] ID", "go back to the state before a turn"},
      undo, 1, 1, COMMON},
@@ -135,7 +133,8 @@ static int print_verbs(void) {
   puts("Usage: brig session COMMAND [OPTIONS]\n\nCommands:");
   for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
     printf("  %-10s %s\n", strchr(verbs[i].command.name, ' ') + 1, verbs[i].command.summary);
-  puts("\n`brig help session COMMAND` says more of one.");
+  puts("\nWhere a server of yours listens on server.socket, the sessions are its own; else they come"
+       "\nfrom the store, and are saved there. `brig help session COMMAND` says more of one.");
   return brig__cli_finish(0);
 }
 

@@ -36,10 +36,9 @@ static void print_info(void *context, const struct brig_session_info *info) {
 }
 
 int brig__cli_show_all(struct door *door) {
-  const struct brig_session_name name = brig__cli_door_name(door);
   json_t *all = door->json ? json_array() : NULL;
   struct brig_error err;
-  int rc = brig_session_list(door->sessions, &name, door->json ? add_info : print_info, all, &err);
+  int rc = brig__cli_door_list(door, door->json ? add_info : print_info, all, &err);
   if (rc == 0 && door->json)
     brig__cli_print_json(all);
   else
@@ -105,15 +104,16 @@ static void add_lost(void *context, const struct brig_lost *lost) {
 
 /* What Brig knows and what the guest says, Brig's word first. */
 static int look(struct door *door, json_t **ret_shown, struct brig_error *err) {
-  const struct brig_session_name name = brig__cli_door_name(door);
-  struct search search = {.id = name.id};
+  struct search search = {.id = door->turn.session};
   CLEANUP_FREE char *said = NULL, *workspace = NULL;
-  int rc = brig_session_show(door->sessions, &name, &said, err);
-  if (rc == 0) rc = brig_session_workspace(door->sessions, &name, &workspace, err);
-  if (rc == 0) rc = brig_session_list(door->sessions, &name, look_at, &search, err);
-  if (rc < 0) return rc;
-  json_t *lost = json_array(), *guest = json_loads(said, 0, NULL);
-  brig_session_lost(door->sessions, &name, add_lost, lost, NULL); /* nothing, if not saved yet */
+  json_t *lost = json_array();
+  int rc = brig__cli_door_show(door, &said, &workspace, add_lost, lost, err);
+  if (rc == 0) rc = brig__cli_door_list(door, look_at, &search, err);
+  if (rc < 0) {
+    json_decref(lost);
+    return rc;
+  }
+  json_t *guest = json_loads(said, 0, NULL);
   json_object_del(guest, "op");
   *ret_shown = json_pack("{s:s, s:o}", "workspace", workspace, "not_kept", lost);
   json_object_update_missing(*ret_shown, search.info);

@@ -40,10 +40,14 @@ int brig__cli_turn(struct door *door, struct brig_turn_result **ret_result) {
   turn.on_output_context = &output;
   fflush(stdout);
   brig__cli_signals_cancel(output.cancel);
-  int rc = brig_session_run(door->sessions, &turn, ret_result, &err);
+  int rc = brig__cli_door_run(door, &turn, ret_result, &err);
   brig__cli_signals_cancel(NULL);
   brig_cancel_free(output.cancel);
-  return rc < 0 ? brig__cli_fail(&err) : 0;
+  if (rc == 0) return 0;
+  int status = brig__cli_fail(&err);
+  if (door->server == NULL || brig__cli_signal() == 0) return status;
+  brig__cli_say("the session is as it was before this turn, unless that had just ended");
+  return 128 + brig__cli_signal();
 }
 
 /* --- Telling ------------------------------------------------------------------- */
@@ -145,6 +149,8 @@ static json_t *result_json(const struct brig_turn_result *result, bool saved, js
                    not_saved, "run", brig__cli_result_json(result->run));
 }
 
+#define INPUT_MAX ((size_t)8 << 20)
+
 /* --- A command ----------------------------------------------------------------- */
 
 static int open_stdin(struct door *door) {
@@ -158,13 +164,28 @@ static int open_stdin(struct door *door) {
   return EXIT_BRIG;
 }
 
+/* A server takes what there is, before the turn: nothing of a terminal's. */
+static int read_input(struct door *door, char **ret_input) {
+  CLEANUP_FREE char *input = malloc(INPUT_MAX + 1);
+  if (isatty(door->turn.input_fd)) return 0;
+  ssize_t size = input == NULL ? -ENOMEM : brig__read_all(door->turn.input_fd, input, INPUT_MAX + 1);
+  if (size > (ssize_t)INPUT_MAX) size = -EFBIG;
+  if (size < 0) {
+    brig__cli_say("standard input: %s", strerror((int)-size));
+    return EXIT_BRIG;
+  }
+  door->turn.input = *ret_input = STEAL_PTR(input);
+  door->turn.input_size = (size_t)size;
+  return 0;
+}
+
 /* The state that a turn led to is gone with this process, unless it is saved. */
 static int save_and_report(struct door *door, const struct brig_turn_result *result) {
   json_t *not_saved = door->json ? json_array() : NULL;
   int saved = 0;
   door->turn.session = result->session;
   if (!door->json) brig__cli_turn_report(result);
-  if (result->ended_well) saved = brig__cli_save(door, not_saved);
+  if (result->ended_well) saved = brig__cli_keep(door, not_saved);
   if (saved != 0) brig__cli_say("what this turn changed is lost");
   if (door->json)
     brig__cli_print_json(result_json(result, result->ended_well && saved == 0, not_saved));
@@ -174,10 +195,12 @@ static int save_and_report(struct door *door, const struct brig_turn_result *res
 
 int brig__cli_turn_command(struct door *door) {
   struct brig_turn_result *result = NULL;
+  CLEANUP_FREE char *input = NULL;
   int status = open_stdin(door);
+  if (status == 0 && door->server != NULL) status = read_input(door, &input);
   if (status == 0) status = brig__cli_turn(door, &result);
   if (result != NULL) status = save_and_report(door, result);
-  brig_turn_result_free(result);
+  brig__cli_door_result_free(door, result);
   if (door->turn.input_fd > STDIN_FILENO) close(door->turn.input_fd);
   return status;
 }

@@ -18,7 +18,7 @@ int brig__cli_turn_status(const struct brig_turn_result *result);
 /* Whether it ended as a program does: by SystemExit. */
 bool brig__cli_turn_exited(const struct brig_turn_result *result);
 
-/* A command: run the turn, save the session, report. */
+/* A command: run the turn, keep the session, report. */
 int brig__cli_turn_command(struct door *door);
 
 #endif

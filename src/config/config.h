@@ -74,6 +74,10 @@ int brig__config_workspaces_directory(const struct brig_config *config, char **r
 int brig__config_session_store(const struct brig_config *config, char **ret_path,
                                struct brig_error *err);
 
+/* Where the server listens for this user's own commands: NULL for server.socket = none.
+ * BRIG_E_CONFIG too if it is no absolute path. A usual place may be too long for a socket. */
+int brig__config_socket(const struct brig_config *config, char **ret_path, struct brig_error *err);
+
 /* The file of what was typed at prompts: no key says where, else likewise. */
 int brig__config_history(char **ret_path, struct brig_error *err);
 

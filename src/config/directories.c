@@ -128,3 +128,23 @@ int brig__config_session_store(const struct brig_config *config, char **ret_path
                                      .below_home = ".local/share/brig/sessions.db"};
   return find(&place, config->settings.session_store, ret_path, err);
 }
+
+/* Not XDG_RUNTIME_DIR, which a server that was started by cron or at boot does not have, and
+ * would not be found by who has logged in. */
+int brig__config_socket(const struct brig_config *config, char **ret_path, struct brig_error *err) {
+  static const struct place place = {.key = CONFIG_KEY_server_socket,
+                                     .systemd = "STATE_DIRECTORY",
+                                     .below_systemd = "/brig.sock",
+                                     .xdg = "XDG_STATE_HOME",
+                                     .below_xdg = "brig/brig.sock",
+                                     .below_home = ".local/state/brig/brig.sock"};
+  const char *configured = config->settings.server_socket;
+  if (strcmp(configured, "none") == 0) {
+    *ret_path = NULL;
+    return 0;
+  }
+  if (*configured != '\0' && *configured != '/')
+    return brig__fail(err, BRIG_E_CONFIG, CONFIG_STAGE,
+                      "server.socket: \"%s\" is neither an absolute path, nor \"none\"", configured);
+  return find(&place, configured, ret_path, err);
+}

@@ -113,17 +113,18 @@ static int pass_over_ignored(struct config_reader *reader, yaml_event_t *event,
   return rc < 0 ? rc : skip(reader, event);
 }
 
-/* Whether keys of the section begin with this name: then they may be written as a mapping
- * of that name, without it. */
+/* Whether keys of the section begin with this name, and none is it: then they may be
+ * written as a mapping of that name, without it. */
 static bool is_group(const char *section, const char *name) {
   size_t length = strlen(name);
+  bool found = false;
   for (int i = 0; i < CONFIG_KEY_COUNT; i++) {
     const struct config_key *key = &brig__config_keys[i];
-    if (strcmp(key->section, section) == 0 && strncmp(key->name, name, length) == 0 &&
-        key->name[length] == '_')
-      return true;
+    if (strcmp(key->section, section) != 0 || strncmp(key->name, name, length) != 0) continue;
+    if (key->name[length] == '\0') return false;
+    found |= key->name[length] == '_';
   }
-  return false;
+  return found;
 }
 
 static int read_key(struct config_reader *reader, yaml_event_t *event, const char *section,

@@ -75,3 +75,26 @@ char *brig__rpc_percent_encode(const char *message) {
   *at = '\0';
   return encoded;
 }
+
+/* -1: it is none. */
+static int digit_value(char digit) {
+  if (digit >= '0' && digit <= '9') return digit - '0';
+  digit |= 32;
+  return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+}
+
+void brig__rpc_percent_decode(const char *message, size_t size, char *ret_text, size_t room) {
+  size_t length = 0;
+  for (size_t i = 0; i < size && length + 1 < room; i++) {
+    int high = -1, low = -1;
+    if (message[i] == '%' && size - i > 2) {
+      high = digit_value(message[i + 1]);
+      low = digit_value(message[i + 2]);
+    }
+    bool encoded = high >= 0 && low >= 0;
+    char byte = encoded ? (char)(high << 4 | low) : message[i];
+    if (encoded) i += 2;
+    ret_text[length++] = byte == '\0' ? '?' : byte;
+  }
+  ret_text[length] = '\0';
+}

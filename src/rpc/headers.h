@@ -18,5 +18,8 @@ bool brig__rpc_path_is(const char *path, size_t size, const char *service, const
 /* A grpc-message, percent-encoded: fresh memory, or NULL. What is very long is cut, since
  * clients take 8 KiB of headers. */
 char *brig__rpc_percent_encode(const char *message);
+/* The reverse: into `ret_text`, which has room for `room` bytes, a last 0 byte among them. What
+ * does not fit is cut; a % without two digits stays, a 0 byte becomes '?'. */
+void brig__rpc_percent_decode(const char *message, size_t size, char *ret_text, size_t room);
 
 #endif

@@ -97,7 +97,8 @@ static enum rpc_status check_inner(struct check *check, const ProtobufCFieldDesc
     case PROTOBUF_C_TYPE_STRING:
       return is_text(inner, true) ? RPC_OK
                                   : malformed(check, "a map's key is not UTF-8, or has a 0 byte");
-    case PROTOBUF_C_TYPE_BYTES: /* of proto/, all are strings there */
+    case PROTOBUF_C_TYPE_BYTES: /* a string of proto/, unless it is marked: cmake/proto.cmake */
+      if (field->flags & PROTOBUF_C_FIELD_FLAG_DEPRECATED) return RPC_OK;
       return is_text(inner, false) ? RPC_OK : malformed(check, "a string is not UTF-8");
     default:
       return RPC_OK;

@@ -1,9 +1,11 @@
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/fd.h"
 #include "server/notify.h"
 #include "server/server_internal.h"
 
@@ -122,6 +124,7 @@ static void on_started(void *context) {
     return;
   }
   server->agent.started = true;
+  server->sessions.sessions = server->tools.sessions;
   note_all(server);
   if (server->draining) return;
   brig__server_set_serving(server, true);
@@ -147,8 +150,9 @@ static int open_rpc(struct server *server, struct brig_error *err) {
   const struct brig_settings *settings = server->settings;
   const struct rpc_settings wanted = {
       .methods = server->methods,
-      .method_count = settings->server_reflection ? sizeof server->methods / sizeof *server->methods
-                                                  : AGENT_METHODS + RPC_HEALTH_METHODS,
+      .method_count = settings->server_reflection
+                          ? sizeof server->methods / sizeof *server->methods
+                          : OWN_METHODS,
       .max_request_bytes = settings->server_max_request_bytes,
       .max_parts = PARTS_MAX,
       .max_connections = settings->server_max_connections,
@@ -170,28 +174,51 @@ static int open_rpc(struct server *server, struct brig_error *err) {
                       "server.tls_certificate and server.tls_key go together, and "
                       "server.tls_client_ca needs both");
   brig__agent_methods(&server->agent, server->methods);
-  brig__rpc_health_methods(server->health, server->methods + AGENT_METHODS);
-  memcpy(server->methods + AGENT_METHODS + RPC_HEALTH_METHODS, brig__rpc_reflection_methods,
+  brig__sessions_methods(&server->sessions, server->methods + AGENT_METHODS);
+  brig__rpc_health_methods(server->health, server->methods + AGENT_METHODS + SESSIONS_METHODS);
+  memcpy(server->methods + OWN_METHODS, brig__rpc_reflection_methods,
          sizeof brig__rpc_reflection_methods);
   return brig__rpc_open(server->base, &wanted, &server->rpc, err);
 }
 
+static int listen_passed(struct server *server, int count, struct brig_error *err) {
+  int rc = 0;
+  for (int i = 0; i < count && rc == 0; i++)
+    rc = brig__rpc_listen(
+        server->rpc, &(struct rpc_listener){.fd = FIRST_PASSED_FD + i, .from_fd = true}, err);
+  return rc;
+}
+
+static int make_directory_of(const char *path, struct brig_error *err) {
+  CLEANUP_FREE char *directory = strndup(path, (size_t)(strrchr(path, '/') - path));
+  int rc = directory == NULL ? -ENOMEM : directory[0] == '\0' ? 0 : brig__mkdir_p(directory);
+  return rc < 0 ? brig__fail_errno(err, -rc, "serve", "the directory of %s", path) : 0;
+}
+
+/* Another server may have the usual socket, or it cannot be there: that is no reason not to
+ * serve, as long as nobody has asked for it. */
+static int listen_socket(struct server *server, bool alone, struct brig_error *err) {
+  bool usual = server->settings->server_socket[0] == '\0';
+  CLEANUP_FREE char *path = NULL;
+  int rc = brig__config_socket(server->config, &path, err);
+  if (rc == 0 && path == NULL) return 0;
+  if (rc == 0 && usual) rc = make_directory_of(path, err);
+  if (rc == 0) rc = brig__rpc_listen(server->rpc, &(struct rpc_listener){.path = path}, err);
+  if (rc == 0 || !usual || alone) return rc;
+  LOG(server->log, LOG_WARNING, "socket", LOG_TEXT("error", err->message));
+  return 0;
+}
+
 static int listen_all(struct server *server, struct brig_error *err) {
   const char *address = or_null(server->settings->server_listen);
-  const char *path = or_null(server->settings->server_socket);
   int passed = brig__notify_listen_fds(), rc = 0;
-  for (int i = 0; i < passed && rc == 0; i++)
-    rc = brig__rpc_listen(server->rpc,
-                          &(struct rpc_listener){.fd = FIRST_PASSED_FD + i, .from_fd = true}, err);
-  if (passed > 0) return rc;
-  if (address == NULL && path == NULL)
+  if (passed > 0) return listen_passed(server, passed, err);
+  if (address == NULL && strcmp(server->settings->server_socket, "none") == 0)
     return brig__fail(err, BRIG_E_CONFIG, "serve",
-                      "server.listen and server.socket are both empty: nobody could call");
+                      "server.listen is empty and server.socket is none: nobody could call");
   if (address != NULL)
     rc = brig__rpc_listen(server->rpc, &(struct rpc_listener){.address = address}, err);
-  if (rc == 0 && path != NULL)
-    rc = brig__rpc_listen(server->rpc, &(struct rpc_listener){.path = path}, err);
-  return rc;
+  return rc < 0 ? rc : listen_socket(server, address == NULL, err);
 }
 
 static int open_http(struct server *server, struct brig_error *err) {
@@ -251,6 +278,13 @@ static void connect_parts(struct server *server) {
   server->agent.setting = &server->tools;
   server->agent.max_executions = server->settings->pool_max_workers;
   server->agent.started_us = brig__now_us();
+  server->sessions.base = server->base;
+  server->sessions.rpc = server->rpc;
+  server->sessions.executor = server->executor;
+  server->sessions.enforcement = server->enforcement;
+  server->sessions.metrics = server->metrics;
+  server->sessions.log = server->log;
+  server->sessions.settings = server->settings;
 }
 
 /* --- Its life -------------------------------------------------------------------------------- */

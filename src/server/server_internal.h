@@ -8,9 +8,13 @@
 #include "server/agent_service.h"
 #include "server/metrics_http.h"
 #include "server/server.h"
+#include "server/sessions_service.h"
 #include "server/tenants.h"
 
 enum { SIGNALS = 3 };
+
+/* All but reflection's, which may be left out. */
+#define OWN_METHODS (AGENT_METHODS + SESSIONS_METHODS + RPC_HEALTH_METHODS)
 
 struct server {
   const struct server_source *source;
@@ -27,9 +31,10 @@ struct server {
   struct executor *executor;
   struct rpc_server *rpc;
   struct rpc_health *health;
-  struct rpc_method methods[AGENT_METHODS + RPC_HEALTH_METHODS + RPC_REFLECTION_METHODS];
+  struct rpc_method methods[OWN_METHODS + RPC_REFLECTION_METHODS];
   struct tool_setting tools;
   struct agent_service agent;
+  struct sessions_service sessions;
   struct brig_error failure; /* of opening the sandbox */
   bool draining, hurried; /* hurried: the grace is over */
 };

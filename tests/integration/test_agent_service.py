@@ -626,7 +626,8 @@ def test_a_socket_is_for_its_own_user(serve, tmp_path):
 
 @pytest.mark.parametrize("options, says", [
     ({"server.listen": "nonsense"}, "nonsense"),
-    ({"server.listen": ""}, "nobody could call"),
+    ({"server.listen": "", "server.socket": "none"}, "nobody could call"),
+    ({"server.socket": "relative"}, "server.socket"),
     ({"server.tls_key": "/x"}, "go together"),
     ({"server.tokens_file": "/no/such"}, "/no/such"),
     ({"jail.require": "no-such-wall"}, "no-such-wall"),

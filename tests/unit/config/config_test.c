@@ -275,6 +275,10 @@ static void files_of_the_replaced_system_load(void **state) {
   assert_non_null(brig_config_notice(config, 5));
   assert_null(brig_config_notice(config, 6));
   brig_config_free(config);
+  config = load("session: {store: /a, store_bytes: 1G}\n"); /* which begin alike by chance */
+  assert_string_equal(brig__config_settings(config)->session_store, "/a");
+  brig_config_free(config);
+  refuse("session: {store: {bytes: 1G}}", "session.store");
   refuse("python_executor: {wasi: 5}", "python_executor.wasi: expected keys with values");
   refuse("python_executor: {wasi: {memory: 5}}", "unknown key \"python_executor.wasi_memory\"");
   refuse("python_executor: {wasi: {timeout_seconds: 5}, wasi_timeout_seconds: 6}", "given twice");
