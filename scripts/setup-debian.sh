@@ -4,7 +4,7 @@ set -euo pipefail
 
 packages=(cmake ninja-build pkg-config gcc libc6-dev libseccomp-dev libyaml-dev libjansson-dev
   libssl-dev libsqlite3-dev libedit-dev libcmocka-dev python3 python3-pytest
-  libevent-dev libnghttp2-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobuf-dev
+  libevent-dev libnghttp2-dev libpcre2-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobuf-dev
   wabt clang lld wasi-libc libclang-rt-14-dev libclang-rt-14-dev-wasm32
   dpkg-dev make patch tcl xz-utils openssl python3-venv) # guests/cpython
 command -v go >/dev/null || packages+=(golang-go) # tests/h2spec

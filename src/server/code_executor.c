@@ -3,13 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "base/fd.h"
+#include "server/base64.h"
 #include "server/tool.h"
 
 /* --- Its parameters ---------------------------------------------------------------- */
@@ -51,37 +51,12 @@ static bool read_arguments(struct tool_run *run, struct brig_request *request) {
 
 /* --- A module in base64 ------------------------------------------------------------ */
 
-static bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-
-/* OpenSSL decodes, but lets "=" stand anywhere. */
-static bool is_base64(const char *text, size_t size, size_t *ret_padding) {
-  static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  bool known[256] = {false};
-  for (const char *at = alphabet; *at != '\0'; at++) known[(unsigned char)*at] = true;
-  size_t padding = 0;
-  while (padding < 2 && padding < size && text[size - 1 - padding] == '=') padding++;
-  for (size_t i = 0; i < size - padding; i++)
-    if (!known[(unsigned char)text[i]]) return false;
-  *ret_padding = padding;
-  return size % 4 == 0 && size > 0 && size / 4 < INT32_MAX / 4;
-}
-
 static bool decode_module(struct tool_run *run, const ProtobufCBinaryData *text,
                           struct brig_request *request) {
-  const char *at = (const char *)text->data;
-  size_t size = text->len, padding = 0;
-  while (size > 0 && is_blank(at[0])) at++, size--;
-  while (size > 0 && is_blank(at[size - 1])) size--;
-  bool right = is_base64(at, size, &padding);
-  uint8_t *module = right ? brig__arena_new(run->arena, size / 4 * 3) : NULL;
-  int decoded = module == NULL ? -1 : EVP_DecodeBlock(module, (const unsigned char *)at, (int)size);
-  if (decoded < 0) {
-    brig__tool_refuse(run, "Failed to decode wasm_base64 payload");
-    return false;
-  }
-  request->module = module;
-  request->module_size = (size_t)decoded - padding;
-  return true;
+  request->module = brig__base64_decode(run->arena, text->data, text->len, &request->module_size);
+  if (request->module != NULL && request->module_size > 0) return true;
+  brig__tool_refuse(run, "Failed to decode wasm_base64 payload");
+  return false;
 }
 
 /* --- A module by its path ----------------------------------------------------------- */

@@ -313,17 +313,24 @@ void brig__enforcement_end(struct enforcement *enforcement,
 /* --- Workspaces ---------------------------------------------------------------------- */
 
 /* One that is just full may be worked in: to make room. */
-int brig__enforcement_check_workspace(const char *workspace, const struct brig_settings *settings,
-                                      struct brig_error *err) {
+int brig__enforcement_check_growth(const char *workspace, uint64_t more,
+                                   const struct brig_settings *settings, struct brig_error *err) {
   static const char exceeded[] = "Session workspace quota exceeded";
   const struct workspace_size most = {settings->session_workspace_bytes,
                                       settings->session_workspace_files};
   struct workspace_room room;
   brig__workspace_measure(workspace, &most, &room);
-  if (room.left.bytes > 0 || room.left.files > 0) return 0;
-  if (room.held.bytes > most.bytes)
+  bool counted = room.left.bytes > 0 || room.left.files > 0;
+  if (counted && more <= room.left.bytes) return 0;
+  if (counted || room.held.bytes > most.bytes)
     return brig__fail(err, BRIG_E_LIMIT, "workspace", "%s: %.1f MB in it, %.1f MB allowed",
-                      exceeded, (double)room.held.bytes / 0x1p20, (double)most.bytes / 0x1p20);
+                      exceeded, (double)(room.held.bytes + more) / 0x1p20,
+                      (double)most.bytes / 0x1p20);
   return brig__fail(err, BRIG_E_LIMIT, "workspace", "%s: more files in it than the %llu allowed",
                     exceeded, (unsigned long long)most.files);
+}
+
+int brig__enforcement_check_workspace(const char *workspace, const struct brig_settings *settings,
+                                      struct brig_error *err) {
+  return brig__enforcement_check_growth(workspace, 0, settings, err);
 }

@@ -12,7 +12,7 @@
  * were errors. After a window's time one call is let through: if it goes well the circuit
  * closes, else it stays open for as long again.
  *
- * Threads: one, the loop's, but for brig__enforcement_check_workspace(), which is for any.
+ * Threads: one, the loop's, but for the checks of workspaces, which are for any.
  * Times are microseconds of one clock, brig__now_us() or a test's.
  */
 #ifndef BRIG_SERVER_ENFORCEMENT_H
@@ -84,5 +84,9 @@ void brig__enforcement_end(struct enforcement *enforcement,
  * is RPC_RESOURCE_EXHAUSTED. Walks the directory, so not on the loop; follows no link. */
 int brig__enforcement_check_workspace(const char *workspace, const struct brig_settings *settings,
                                       struct brig_error *err);
+
+/* The same, with `more` bytes that are about to be written into it. */
+int brig__enforcement_check_growth(const char *workspace, uint64_t more,
+                                   const struct brig_settings *settings, struct brig_error *err);
 
 #endif

@@ -78,7 +78,8 @@ void brig__server_set_serving(struct server *server, bool serving) {
   server->agent.healthy = serving;
   if (server->http != NULL) brig__metrics_http_set_ready(server->http, serving);
   if (brig__rpc_health_set(server->health, "", serving) < 0 ||
-      brig__rpc_health_set(server->health, server->methods[0].service, serving) < 0)
+      brig__rpc_health_set(server->health, server->methods[0].service, serving) < 0 ||
+      brig__rpc_health_set(server->health, server->methods[AGENT_METHODS].service, serving) < 0)
     LOG(server->log, LOG_ERROR, "health", LOG_TEXT("error", "out of memory"));
 }
 
@@ -175,7 +176,9 @@ static int open_rpc(struct server *server, struct brig_error *err) {
                       "server.tls_client_ca needs both");
   brig__agent_methods(&server->agent, server->methods);
   brig__sessions_methods(&server->sessions, server->methods + AGENT_METHODS);
-  brig__rpc_health_methods(server->health, server->methods + AGENT_METHODS + SESSIONS_METHODS);
+  brig__sandbox_methods(&server->sandbox, server->methods + AGENT_METHODS + SESSIONS_METHODS);
+  brig__rpc_health_methods(server->health, server->methods + AGENT_METHODS + SESSIONS_METHODS +
+                                               SANDBOX_METHODS);
   memcpy(server->methods + OWN_METHODS, brig__rpc_reflection_methods,
          sizeof brig__rpc_reflection_methods);
   return brig__rpc_open(server->base, &wanted, &server->rpc, err);
@@ -253,7 +256,8 @@ static int load(struct server *server, struct brig_error *err) {
 static int open_parts(struct server *server, struct brig_error *err) {
   const struct brig_settings *settings = server->settings;
   /* Those who wait have a thread, too. */
-  size_t threads = settings->pool_max_workers + settings->pool_queue_length + 1;
+  size_t threads =
+      settings->pool_max_workers + settings->pool_queue_length + SANDBOX_RUNNING_MAX + 1;
   server->metrics = brig__metrics_new();
   server->health = brig__rpc_health_new();
   if (server->metrics == NULL || server->health == NULL) return brig__server_no_memory(err);
@@ -285,6 +289,12 @@ static void connect_parts(struct server *server) {
   server->sessions.metrics = server->metrics;
   server->sessions.log = server->log;
   server->sessions.settings = server->settings;
+  server->sandbox.rpc = server->rpc;
+  server->sandbox.executor = server->executor;
+  server->sandbox.enforcement = server->enforcement;
+  server->sandbox.log = server->log;
+  server->sandbox.setting = &server->tools;
+  server->sandbox.started = &server->agent.started;
 }
 
 /* --- Its life -------------------------------------------------------------------------------- */

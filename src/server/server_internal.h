@@ -7,6 +7,7 @@
 #include "rpc/reflection.h"
 #include "server/agent_service.h"
 #include "server/metrics_http.h"
+#include "server/sandbox_service.h"
 #include "server/server.h"
 #include "server/sessions_service.h"
 #include "server/tenants.h"
@@ -14,7 +15,7 @@
 enum { SIGNALS = 3 };
 
 /* All but reflection's, which may be left out. */
-#define OWN_METHODS (AGENT_METHODS + SESSIONS_METHODS + RPC_HEALTH_METHODS)
+#define OWN_METHODS (AGENT_METHODS + SESSIONS_METHODS + SANDBOX_METHODS + RPC_HEALTH_METHODS)
 
 struct server {
   const struct server_source *source;
@@ -35,6 +36,7 @@ struct server {
   struct tool_setting tools;
   struct agent_service agent;
   struct sessions_service sessions;
+  struct sandbox_service sandbox;
   struct brig_error failure; /* of opening the sandbox */
   bool draining, hurried; /* hurried: the grace is over */
 };

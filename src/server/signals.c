@@ -76,6 +76,7 @@ static void on_grace(evutil_socket_t fd, short what, void *context) {
   LOG(server->log, LOG_WARNING, "grace_over", LOG_COUNT("calls", server->agent.job_count));
   brig__agent_cancel_all(&server->agent);
   brig__sessions_cancel_all(&server->sessions);
+  brig__sandbox_cancel_all(&server->sandbox);
   wait_ms(server, LAST_MS);
 }
 

@@ -15,16 +15,33 @@
 /* Each level takes a descriptor and a frame of the stack while it is looked at. */
 #define DEPTH_MAX 64
 
+#define NAME_LENGTH 32 /* of a digest's digits */
+
 /* Of the user's; no session's id begins with a dot. */
 #define MEMORY ".memory"
 
-/* The name of an owner's directory: what it is made of may be any bytes. */
-static char *owner_directory(const char *directory, const char *owner) {
+/* Below the directory of all: TENANT/USER/SESSION. What tenants and users are called may be any
+ * bytes: their directories are named by digests. */
+struct names {
+  char of_tenant[BRIG_DIGEST_HEX], of_owner[BRIG_DIGEST_HEX];
+};
+
+/* How much of an owner (brig__session_owner) tells the tenant. */
+static size_t tenant_length(const char *owner) {
+  char *colon;
+  size_t length = strtoul(owner, &colon, 10), all = strlen(owner);
+  size_t begin = (size_t)(colon - owner) + 1;
+  return length < all && begin + length < all ? begin + length : all;
+}
+
+static int name_directories(const char *owner, struct names *names) {
   struct brig_digest digest;
-  char hex[BRIG_DIGEST_HEX];
-  if (brig__digest(owner, strlen(owner), &digest) < 0) return NULL;
-  brig__digest_hex(&digest, hex);
-  return brig__format("%s/%.32s", directory, hex);
+  if (brig__digest(owner, tenant_length(owner), &digest) < 0) return -1;
+  brig__digest_hex(&digest, names->of_tenant);
+  if (brig__digest(owner, strlen(owner), &digest) < 0) return -1;
+  brig__digest_hex(&digest, names->of_owner);
+  names->of_tenant[NAME_LENGTH] = names->of_owner[NAME_LENGTH] = '\0';
+  return 0;
 }
 
 static int make(const char *path, struct brig_error *err) {
@@ -43,25 +60,87 @@ static void note_use(const char *path) {
   utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW);
 }
 
+static int no_memory(struct brig_error *err) {
+  return brig__fail(err, BRIG_E_MEMORY, "session", "out of memory");
+}
+
 int brig__workspace_open(const char *directory, const char *owner, const char *id,
                          char **ret_workspace, char **ret_memory, struct brig_error *err) {
+  struct names names;
   CLEANUP_FREE char *root = realpath(directory, NULL);
   int rc = root != NULL ? 0 : brig__mkdir_p(directory);
   if (rc < 0) return brig__fail_errno(err, -rc, "session", "making the directory %s", directory);
   if (root == NULL) root = realpath(directory, NULL);
-  CLEANUP_FREE char *of_owner = root == NULL ? NULL : owner_directory(root, owner);
+  if (root == NULL || name_directories(owner, &names) < 0) return no_memory(err);
+  CLEANUP_FREE char *of_tenant = brig__format("%s/%s", root, names.of_tenant);
+  CLEANUP_FREE char *of_owner = brig__format("%s/%s/%s", root, names.of_tenant, names.of_owner);
   CLEANUP_FREE char *workspace =
       of_owner == NULL || id == NULL ? NULL : brig__format("%s/%s", of_owner, id);
   CLEANUP_FREE char *memory = of_owner == NULL ? NULL : brig__format("%s/" MEMORY, of_owner);
-  if ((workspace == NULL && id != NULL) || memory == NULL)
-    return brig__fail(err, BRIG_E_MEMORY, "session", "out of memory");
-  rc = make(of_owner, err);
+  if (of_tenant == NULL || (workspace == NULL && id != NULL) || memory == NULL)
+    return no_memory(err);
+  rc = make(of_tenant, err);
+  if (rc == 0) rc = make(of_owner, err);
   if (rc == 0 && workspace != NULL) rc = make(workspace, err);
   if (rc == 0 && workspace != NULL) note_use(workspace);
   if (rc == 0) rc = make(memory, err);
   if (rc < 0) return rc;
   if (workspace != NULL) *ret_workspace = STEAL_PTR(workspace);
   *ret_memory = STEAL_PTR(memory);
+  return 0;
+}
+
+static DIR *open_directory(int parent, const char *name) {
+  int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+  if (directory == NULL && fd >= 0) close(fd);
+  return directory;
+}
+
+/* The next one in it that is not hidden. */
+static const char *next_name(DIR *directory) {
+  struct dirent *item;
+  while ((item = readdir(directory)) != NULL && item->d_name[0] == '.') continue;
+  return item == NULL ? NULL : item->d_name;
+}
+
+/* The tenant's only user who has a session of that id. */
+static int find_user(const char *of_tenant, const char *id, char **ret_path) {
+  DIR *users = opendir(of_tenant);
+  if (users == NULL) return -errno;
+  int rc = -ENOENT;
+  for (const char *user; rc != -ENOTUNIQ && (user = next_name(users)) != NULL;) {
+    CLEANUP_FREE char *path = brig__format("%s/%s/%s", of_tenant, user, id);
+    if (path == NULL || faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0) continue;
+    rc = rc == 0 ? -ENOTUNIQ : 0;
+    free(*ret_path);
+    *ret_path = STEAL_PTR(path);
+  }
+  closedir(users);
+  return rc;
+}
+
+static int check_ours(const char *path) {
+  struct stat st;
+  if (lstat(path, &st) < 0) return -errno;
+  return S_ISDIR(st.st_mode) && st.st_uid == geteuid() ? 0 : -EPERM;
+}
+
+int brig__workspace_find(const char *directory, const char *owner, const char *id, bool any_user,
+                         char **ret_path) {
+  struct names names;
+  if (id == NULL) id = MEMORY;
+  if (name_directories(owner, &names) < 0) return -ENOMEM;
+  CLEANUP_FREE char *of_tenant = brig__format("%s/%s", directory, names.of_tenant);
+  CLEANUP_FREE char *path =
+      of_tenant == NULL ? NULL : brig__format("%s/%s/%s", of_tenant, names.of_owner, id);
+  if (path == NULL) return -ENOMEM;
+  int rc = check_ours(path);
+  if (rc == -ENOENT && any_user && (rc = find_user(of_tenant, id, &path)) == 0)
+    rc = check_ours(path);
+  if (rc < 0) return rc;
+  note_use(path);
+  *ret_path = STEAL_PTR(path);
   return 0;
 }
 
@@ -191,30 +270,37 @@ char *brig__workspace_write(const char *workspace, const char *name, const void 
   return STEAL_PTR(copy);
 }
 
-static void sweep_owner(int parent, const char *owner, time_t unused_since) {
-  int fd = openat(parent, owner, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-  if (directory == NULL) {
-    if (fd >= 0) close(fd);
-    return;
-  }
-  for (struct dirent *item; (item = readdir(directory)) != NULL;) {
-    struct stat st;
-    if (item->d_name[0] == '.' || fstatat(fd, item->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) continue;
-    if (st.st_ctim.tv_sec < unused_since) brig__remove_tree(fd, item->d_name);
-  }
-  closedir(directory);
+/* Takes over `owner`, which may be NULL. */
+static void sweep_owner(DIR *owner, time_t unused_since) {
+  struct stat st;
+  if (owner == NULL) return;
+  for (const char *name; (name = next_name(owner)) != NULL;)
+    if (fstatat(dirfd(owner), name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        st.st_ctim.tv_sec < unused_since)
+      brig__remove_tree(dirfd(owner), name);
+  closedir(owner);
+}
+
+static void sweep_tenant(DIR *tenant, time_t unused_since) {
+  if (tenant == NULL) return;
+  for (const char *name; (name = next_name(tenant)) != NULL;)
+    sweep_owner(open_directory(dirfd(tenant), name), unused_since);
+  closedir(tenant);
 }
 
 void brig__workspace_sweep(const char *path, time_t unused_since) {
-  DIR *directory = opendir(path);
-  for (struct dirent *item; directory != NULL && (item = readdir(directory)) != NULL;)
-    if (item->d_name[0] != '.') sweep_owner(dirfd(directory), item->d_name, unused_since);
-  if (directory != NULL) closedir(directory);
+  DIR *all = opendir(path);
+  if (all == NULL) return;
+  for (const char *name; (name = next_name(all)) != NULL;)
+    sweep_tenant(open_directory(dirfd(all), name), unused_since);
+  closedir(all);
 }
 
 void brig__workspace_remove(const char *directory, const char *owner, const char *id) {
-  CLEANUP_FREE char *of_owner = owner_directory(directory, owner);
+  struct names names;
+  if (name_directories(owner, &names) < 0) return;
+  CLEANUP_FREE char *of_owner =
+      brig__format("%s/%s/%s", directory, names.of_tenant, names.of_owner);
   CLEANUP_FD int fd =
       of_owner == NULL ? -1 : open(of_owner, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (fd >= 0) brig__remove_tree(fd, id);

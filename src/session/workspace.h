@@ -21,6 +21,13 @@ int brig__workspace_open(const char *directory, const char *owner, const char *i
 /* Remove one that nothing was put into. */
 void brig__workspace_remove_empty(const char *workspace);
 
+/* The path of one that is there, in fresh memory; nothing is made. `id` NULL: the user's.
+ * `any_user`: if the owner has none of that id, that of the only user of the owner's tenant who
+ * has. 0 or -errno: -ENOENT; -EPERM if it is no directory of ours; -ENOTUNIQ if several users
+ * have one. */
+int brig__workspace_find(const char *directory, const char *owner, const char *id, bool any_user,
+                         char **ret_path);
+
 /* Remove a session's, with all that is in it. */
 void brig__workspace_remove(const char *directory, const char *owner, const char *id);
 

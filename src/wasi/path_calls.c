@@ -20,7 +20,7 @@ static wasi_errno get_directory(struct wasi *wasi, uint32_t fd, wasi_rights righ
 }
 
 static wasi_errno get_leaf(const struct wasi_view *view, const struct fd_entry *directory,
-                           uint32_t path, uint32_t size, struct path_leaf *ret_leaf) {
+                           uint32_t path, uint32_t size, struct beneath_leaf *ret_leaf) {
   char text[GUEST_PATH_MAX];
   TRY(brig__mem_path(view, path, size, text));
   return brig__wasi_errno(-brig__path_leaf(directory, text, ret_leaf));
@@ -30,7 +30,7 @@ static wasi_errno status(long rc) { return rc < 0 ? brig__wasi_errno(errno) : WA
 
 uint32_t brig__wasi_path_create_directory(struct wasi *wasi, const struct wasi_view *view,
                                           uint32_t fd, uint32_t path, uint32_t size) {
-  CLEANUP_LEAF struct path_leaf leaf = {.parent = -1};
+  CLEANUP_LEAF struct beneath_leaf leaf = {.parent = -1};
   struct fd_entry *directory;
   TRY(get_directory(wasi, fd, WASI_RIGHT_PATH_CREATE_DIRECTORY, true, &directory));
   TRY(get_leaf(view, directory, path, size, &leaf));
@@ -104,7 +104,7 @@ static void refund_removed(struct wasi *wasi, const struct stat *st) {
 
 uint32_t brig__wasi_path_remove_directory(struct wasi *wasi, const struct wasi_view *view,
                                           uint32_t fd, uint32_t path, uint32_t size) {
-  CLEANUP_LEAF struct path_leaf leaf = {.parent = -1};
+  CLEANUP_LEAF struct beneath_leaf leaf = {.parent = -1};
   struct fd_entry *directory;
   TRY(get_directory(wasi, fd, WASI_RIGHT_PATH_REMOVE_DIRECTORY, true, &directory));
   TRY(get_leaf(view, directory, path, size, &leaf));
@@ -116,7 +116,7 @@ uint32_t brig__wasi_path_remove_directory(struct wasi *wasi, const struct wasi_v
 
 uint32_t brig__wasi_path_unlink_file(struct wasi *wasi, const struct wasi_view *view, uint32_t fd,
                                      uint32_t path, uint32_t size) {
-  CLEANUP_LEAF struct path_leaf leaf = {.parent = -1};
+  CLEANUP_LEAF struct beneath_leaf leaf = {.parent = -1};
   struct fd_entry *directory;
   struct stat st;
   TRY(get_directory(wasi, fd, WASI_RIGHT_PATH_UNLINK_FILE, true, &directory));
@@ -131,7 +131,7 @@ uint32_t brig__wasi_path_unlink_file(struct wasi *wasi, const struct wasi_view *
 }
 
 /* "name/" where no directory is: what the kernel would say of the whole path. */
-static wasi_errno check_new_name(const struct path_leaf *leaf) {
+static wasi_errno check_new_name(const struct beneath_leaf *leaf) {
   struct stat st;
   if (leaf->dots) return WASI_EEXIST;
   if (!leaf->slash) return WASI_ESUCCESS;
@@ -144,7 +144,7 @@ static wasi_errno check_new_name(const struct path_leaf *leaf) {
  * one could never be followed, so it is refused where it is made. */
 uint32_t brig__wasi_path_symlink(struct wasi *wasi, const struct wasi_view *view, uint32_t target,
                                  uint32_t target_size, uint32_t fd, uint32_t path, uint32_t size) {
-  CLEANUP_LEAF struct path_leaf leaf = {.parent = -1};
+  CLEANUP_LEAF struct beneath_leaf leaf = {.parent = -1};
   struct fd_entry *directory;
   char text[GUEST_PATH_MAX];
   TRY(get_directory(wasi, fd, WASI_RIGHT_PATH_SYMLINK, true, &directory));
@@ -163,8 +163,8 @@ uint32_t brig__wasi_path_symlink(struct wasi *wasi, const struct wasi_view *view
 uint32_t brig__wasi_path_link(struct wasi *wasi, const struct wasi_view *view, uint32_t old_fd,
                               uint32_t lookup, uint32_t old_path, uint32_t old_size,
                               uint32_t new_fd, uint32_t new_path, uint32_t new_size) {
-  CLEANUP_LEAF struct path_leaf from = {.parent = -1};
-  CLEANUP_LEAF struct path_leaf to = {.parent = -1};
+  CLEANUP_LEAF struct beneath_leaf from = {.parent = -1};
+  CLEANUP_LEAF struct beneath_leaf to = {.parent = -1};
   struct fd_entry *old_dir, *new_dir;
   struct stat st;
   TRY(get_directory(wasi, old_fd, WASI_RIGHT_PATH_LINK_SOURCE, true, &old_dir));
@@ -185,7 +185,7 @@ uint32_t brig__wasi_path_link(struct wasi *wasi, const struct wasi_view *view, u
 }
 
 /* Without the slashes that the kernel would have judged by. */
-static wasi_errno check_rename(const struct path_leaf *from, const struct path_leaf *to,
+static wasi_errno check_rename(const struct beneath_leaf *from, const struct beneath_leaf *to,
                                struct stat *ret_replaced, bool *ret_replaces) {
   struct stat st;
   if (from->dots || to->dots) return WASI_EBUSY;
@@ -199,8 +199,8 @@ static wasi_errno check_rename(const struct path_leaf *from, const struct path_l
 uint32_t brig__wasi_path_rename(struct wasi *wasi, const struct wasi_view *view, uint32_t old_fd,
                                 uint32_t old_path, uint32_t old_size, uint32_t new_fd,
                                 uint32_t new_path, uint32_t new_size) {
-  CLEANUP_LEAF struct path_leaf from = {.parent = -1};
-  CLEANUP_LEAF struct path_leaf to = {.parent = -1};
+  CLEANUP_LEAF struct beneath_leaf from = {.parent = -1};
+  CLEANUP_LEAF struct beneath_leaf to = {.parent = -1};
   struct fd_entry *old_dir, *new_dir;
   struct stat replaced;
   bool replaces = false;

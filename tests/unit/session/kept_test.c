@@ -31,7 +31,7 @@ static void are_there(const char *expected) {
 
 static bool has_file(const char *id, const char *name) {
   char command[256];
-  snprintf(command, sizeof command, "test -e %s/workspaces/*/%s/%s", directory, id, name);
+  snprintf(command, sizeof command, "test -e %s/workspaces/*/*/%s/%s", directory, id, name);
   return system(command) == 0;
 }
 

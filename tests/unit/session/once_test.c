@@ -67,7 +67,7 @@ static void a_turn_that_is_the_only_one_leaves_nothing(void **state) {
   assert_int_equal(result->turn, 1);
   brig_turn_result_free(result);
   assert_int_equal(sessions_there(), 0);
-  snprintf(command, sizeof command, "test -z \"$(ls %s/*)\"", directory);
+  snprintf(command, sizeof command, "test -z \"$(ls %s/*/*)\"", directory);
   assert_int_equal(system(command), 0);
 }
 

@@ -193,7 +193,7 @@ FIXTURE struct brig_turn_result *finish(struct background *background) {
 static bool find_workspace(const char *id, char path[200]) {
   char pattern[200];
   glob_t found;
-  snprintf(pattern, sizeof pattern, "%s/workspaces/*/%s", directory, id);
+  snprintf(pattern, sizeof pattern, "%s/workspaces/*/*/%s", directory, id);
   bool there = glob(pattern, 0, NULL, &found) == 0;
   if (there) snprintf(path, 200, "%s", found.gl_pathv[0]);
   globfree(&found);

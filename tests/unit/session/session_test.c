@@ -184,7 +184,7 @@ static void a_workspace_made_a_link_is_refused(void **state) {
   struct brig_turn_result *result;
   OPEN();
   gives("a", "1", "1");
-  snprintf(command, sizeof command, "cd %s/workspaces/*/ && rm -r a && ln -s /etc a", directory);
+  snprintf(command, sizeof command, "cd %s/workspaces/*/*/ && rm -r a && ln -s /etc a", directory);
   assert_int_equal(system(command), 0);
   turn.session = "a";
   turn.code = "1";

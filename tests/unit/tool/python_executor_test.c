@@ -228,7 +228,7 @@ static void without_a_session_nothing_is_left(void **state) {
   FAILS(NULL, "f", "Traceback", "NameError", ONE_SHOT);
   assert_int_equal(brig_session_list(sessions, &nobody, count_session, &count, NULL), 0);
   assert_int_equal(count, 0);
-  snprintf(command, sizeof command, "test $(ls %s/workspaces/* | wc -l) -eq 0", directory);
+  snprintf(command, sizeof command, "test $(ls %s/workspaces/*/* | wc -l) -eq 0", directory);
   assert_int_equal(system(command), 0);
   assert_int_equal(workers_left(0), 0);
 }
@@ -506,7 +506,7 @@ static void brigs_own_failures_tell_clients_no_paths(void **state) {
   char command[256];
   start(NULL, NULL);
   prints("a", "1", "1");
-  snprintf(command, sizeof command, "cd %s/workspaces/*/ && rm -r a && ln -s /etc a", directory);
+  snprintf(command, sizeof command, "cd %s/workspaces/*/*/ && rm -r a && ln -s /etc a", directory);
   assert_int_equal(system(command), 0);
   struct brig_python_result *result = take("a", "1");
   has(result->error, "Python could not be run: directory refused");
