@@ -92,8 +92,11 @@ void brig__rpc_percent_decode(const char *message, size_t size, char *ret_text, 
       low = digit_value(message[i + 2]);
     }
     bool encoded = high >= 0 && low >= 0;
-    char byte = encoded ? (char)(high << 4 | low) : message[i];
-    if (encoded) i += 2;
+    char byte = message[i];
+    if (encoded) {
+      byte = (char)(high << 4 | low);
+      i += 2;
+    }
     ret_text[length++] = byte == '\0' ? '?' : byte;
   }
   ret_text[length] = '\0';

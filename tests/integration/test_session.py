@@ -18,7 +18,7 @@ def place(brig, tmp_path):
         values = {"store": f"{tmp_path}/sessions.db", "workspaces_directory": f"{tmp_path}/workspaces",
                   **keys}
         config = tmp_path / "agent.yaml"
-        config.write_text(json.dumps({"session": values}))
+        config.write_text(json.dumps({"session": values, "server": {"socket": "none"}}))
         brig.env["AGENT_CONFIG_PATH"] = str(config)
         return tmp_path
     configure()

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "base/fd.h"
 #include "config/config.h"
 
 static char path[] = "/tmp/brig-config-XXXXXX";
@@ -254,6 +255,47 @@ static void what_is_wrong_with_a_template_is_named(void **state) {
 #undef NAMED
 }
 
+static void a_key_whose_name_others_begin_with_is_a_key(void **state) {
+  (void)state;
+  struct brig_config *config = load("session: {store: /a/b, store_bytes: 5M}\n");
+  const struct brig_settings *settings = brig__config_settings(config);
+  assert_string_equal(settings->session_store, "/a/b");
+  assert_int_equal(settings->session_store_bytes, 5 << 20);
+  brig_config_free(config);
+}
+
+static void socket_is(const char *configured, const char *where) {
+  struct brig_config *config = load("wasi: {}\n");
+  CLEANUP_FREE char *found = NULL;
+  assert_int_equal(brig_config_set(config, "server.socket", configured, NULL), 0);
+  assert_int_equal(brig__config_socket(config, &found, NULL), 0);
+  if (where == NULL)
+    assert_null(found);
+  else
+    assert_string_equal(found, where);
+  brig_config_free(config);
+}
+
+static void a_socket_is_where_both_sides_find_it(void **state) {
+  struct brig_error err;
+  char *untouched = NULL;
+  (void)state;
+  unsetenv("STATE_DIRECTORY");
+  setenv("XDG_STATE_HOME", "/state", 1);
+  socket_is("", "/state/brig/brig.sock");
+  socket_is("/x/y", "/x/y");
+  socket_is("none", NULL);
+  setenv("STATE_DIRECTORY", "/var/lib/brig:/other", 1);
+  socket_is("", "/var/lib/brig/brig.sock");
+  unsetenv("STATE_DIRECTORY");
+  unsetenv("XDG_STATE_HOME");
+  struct brig_config *config = load("server: {socket: relative}\n");
+  assert_int_equal(brig__config_socket(config, &untouched, &err), BRIG_E_CONFIG);
+  assert_non_null(strstr(err.message, "server.socket"));
+  assert_null(untouched);
+  brig_config_free(config);
+}
+
 static void files_of_the_replaced_system_load(void **state) {
   (void)state;
   struct brig_config *config = load(
@@ -356,6 +398,8 @@ int main(void) {
       TEST(agent_config_path_names_the_file),
       TEST(templates_are_read_by_name),
       TEST(what_is_wrong_with_a_template_is_named),
+      TEST(a_key_whose_name_others_begin_with_is_a_key),
+      TEST(a_socket_is_where_both_sides_find_it),
       TEST(files_of_the_replaced_system_load),
       TEST(enforcement_of_the_replaced_system_loads),
       TEST(the_documentation_is_what_the_table_says),

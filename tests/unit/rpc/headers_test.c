@@ -67,6 +67,26 @@ static void messages_are_percent_encoded(void **state) {
   assert_string_equal(none, "");
 }
 
+static void decoded_is(const char *message, size_t room, const char *text) {
+  char decoded[64];
+  memset(decoded, 'x', sizeof decoded);
+  brig__rpc_percent_decode(message, strlen(message), decoded, room);
+  assert_string_equal(decoded, text);
+}
+
+static void messages_are_decoded_whatever_they_are(void **state) {
+  (void)state;
+  decoded_is("100%25 of%09a ~%C3%a9", 64, "100% of\ta ~é");
+  decoded_is("", 64, "");
+  decoded_is("%", 64, "%");
+  decoded_is("%4", 64, "%4");
+  decoded_is("%4x%zz", 64, "%4x%zz");
+  decoded_is("a%00b", 64, "a?b");
+  decoded_is("abcdef", 4, "abc");
+  decoded_is("%61%62%63%64", 3, "ab");
+  decoded_is("abc", 1, "");
+}
+
 static void a_long_message_is_cut_at_a_character(void **state) {
   static char text[3001];
   (void)state;
@@ -84,6 +104,7 @@ int main(void) {
       cmocka_unit_test(content_types_are_grpcs_or_not),
       cmocka_unit_test(a_path_is_a_service_and_a_name),
       cmocka_unit_test(messages_are_percent_encoded),
+      cmocka_unit_test(messages_are_decoded_whatever_they_are),
       cmocka_unit_test(a_long_message_is_cut_at_a_character),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

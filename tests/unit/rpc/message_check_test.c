@@ -1,4 +1,5 @@
 #include <agent/agent.pb-c.h>
+#include <brig/sessions.pb-c.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -119,6 +120,15 @@ static void strings_are_utf8(void **state) {
   }
 }
 
+static void what_is_bytes_in_its_proto_may_be_any(void **state) {
+  const ProtobufCMessageDescriptor *run = &brig__v1__run_request__descriptor;
+  const char *reason;
+  (void)state;
+  assert_int_equal(brig__rpc_check_message(run, BYTES("\x22\x02\xff\xfe"), 9, &reason), RPC_OK);
+  assert_int_equal(brig__rpc_check_message(run, BYTES("\x12\x02\xff\xfe"), 9, &reason), /* code */
+                   RPC_INTERNAL);
+}
+
 static void a_string_may_hold_0_and_a_key_may_not(void **state) {
   (void)state;
   assert_takes(BYTES("\x12\x03z\0z"));
@@ -174,6 +184,7 @@ int main(void) {
       cmocka_unit_test(numbers_that_are_too_long_are_refused),
       cmocka_unit_test(tags_that_are_none_are_refused),
       cmocka_unit_test(strings_are_utf8),
+      cmocka_unit_test(what_is_bytes_in_its_proto_may_be_any),
       cmocka_unit_test(a_string_may_hold_0_and_a_key_may_not),
       cmocka_unit_test(a_hundred_levels_pass_and_more_do_not),
       cmocka_unit_test(every_field_counts_wherever_it_is),
