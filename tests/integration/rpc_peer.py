@@ -1,6 +1,5 @@
 """What drives rpc-echo (tests/support/rpc_echo_main.c): gRPC's own client for Python, fetched
 by its digests into the build directory, and a writer of single HTTP/2 frames."""
-import fcntl
 import json
 import os
 import signal
@@ -10,29 +9,14 @@ import subprocess
 import sys
 import time
 
-from conftest import BUILD, ROOT
+from conftest import BUILD
+from packages import python_environment
 
 ECHO = BUILD / "rpc-echo"
-PACKAGES = BUILD / "grpc-client"
-REQUIREMENTS = ROOT / "tests/integration/grpc.txt"
 SANITIZED = "BRIG_SANITIZE:BOOL=ON" in (BUILD / "CMakeCache.txt").read_text()
 
 
-def fetch_client():
-    PACKAGES.mkdir(exist_ok=True)
-    with open(PACKAGES / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        ready = PACKAGES / "ready"
-        wanted = sys.version + REQUIREMENTS.read_text()
-        if not ready.exists() or ready.read_text() != wanted:
-            subprocess.run([sys.executable, "-m", "venv", PACKAGES / "venv"], check=True)
-            subprocess.run([PACKAGES / "venv/bin/pip", "install", "--quiet", "--require-hashes",
-                            "--disable-pip-version-check", "-r", REQUIREMENTS], check=True)
-            ready.write_text(wanted)
-    sys.path += map(str, (PACKAGES / "venv/lib").glob("python*/site-packages"))
-
-
-fetch_client()
+sys.path += map(str, python_environment("grpc-client", "grpc.txt").glob("lib/python*/site-packages"))
 import grpc  # noqa: E402
 import hpack as headers_of_http2  # noqa: E402
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # noqa: E402
