@@ -7,7 +7,6 @@ packages=(cmake ninja-build pkg-config gcc libc6-dev libseccomp-dev libyaml-dev 
   libevent-dev libnghttp2-dev libpcre2-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobuf-dev
   wabt clang lld wasi-libc libclang-rt-14-dev libclang-rt-14-dev-wasm32
   dpkg-dev make patch tcl xz-utils openssl python3-venv) # guests/cpython
-command -v go >/dev/null || packages+=(golang-go) # tests/h2spec
 
 for tool in cargo npm; do
   command -v "$tool" >/dev/null ||

@@ -4,6 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+command -v go >/dev/null || # Debian's is too old for gRPC
+  { echo "test: go is not there: get Go 1.26" >&2; exit 1; }
 cmake -S . -B build -G Ninja -DBRIG_WERROR=ON >/dev/null
 cmake --build build
 build/brig doctor
