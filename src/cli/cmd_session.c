@@ -133,8 +133,8 @@ static int print_verbs(void) {
   puts("Usage: brig session COMMAND [OPTIONS]\n\nCommands:");
   for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
     printf("  %-10s %s\n", strchr(verbs[i].command.name, ' ') + 1, verbs[i].command.summary);
-  puts("\nWhere a server of yours listens on server.socket, the sessions are its own; else they come"
-       "\nfrom the store, and are saved there. `brig help session COMMAND` says more of one.");
+  puts("\nWhere a server of yours listens on server.socket, sessions are the server's; else they"
+       "\ncome from the store, and are saved there. `brig help session COMMAND` says more of one.");
   return brig__cli_finish(0);
 }
 

@@ -109,6 +109,7 @@ int brig__cli_remote_branch(const char *server, const struct brig_session_name *
   char *id = NULL;
   request.name = &whose;
   request.to = bytes(to);
+  request.new_id = to == NULL;
   int rc = ask(server, "Branch", &request.base, &brig__v1__branch_reply__descriptor, take_id, &id,
                err);
   if (rc < 0) free(id);
@@ -281,8 +282,8 @@ static bool fill(struct owned *owned) {
   Brig__V1__TurnResult *message = owned->message;
   Brig__V1__Exception *exception = message->exception;
   const char *session = text(&message->session), *value = text(&message->value);
-  const char *output_file = text(&message->output_file);
-  if (session == NULL || value == NULL || output_file == NULL ||
+  const char *output_file = text(&message->output_file), *unsaved = text(&message->unsaved);
+  if (session == NULL || value == NULL || output_file == NULL || unsaved == NULL ||
       !fill_run(&owned->run, message->run) || !fill_lists(owned))
     return false;
   owned->result = (struct brig_turn_result){.session = session,
@@ -297,7 +298,9 @@ static bool fill(struct owned *owned) {
                                             .output_file = or_null(output_file),
                                             .restored = message->restored,
                                             .lost = owned->lost,
-                                            .lost_count = message->n_lost};
+                                            .lost_count = message->n_lost,
+                                            .saved = message->saved,
+                                            .unsaved = or_null(unsaved)};
   if (exception == NULL) return true;
   owned->result.error_type = text(&exception->type);
   owned->result.error_message = text(&exception->message);
@@ -363,6 +366,7 @@ static int run(const char *server, struct turn_taker *taker, struct brig_error *
   request.input = (ProtobufCBinaryData){turn->input_size, (uint8_t *)(uintptr_t)turn->input};
   request.limits = &limits;
   request.stream = turn->on_output != NULL;
+  request.new_id = turn->session == NULL;
   return call(&(struct rpc_client_call){.path = server,
                                         .service = "brig.v1.Sessions",
                                         .name = "Run",

@@ -168,7 +168,8 @@ static int open_stdin(struct door *door) {
 static int read_input(struct door *door, char **ret_input) {
   CLEANUP_FREE char *input = malloc(INPUT_MAX + 1);
   if (isatty(door->turn.input_fd)) return 0;
-  ssize_t size = input == NULL ? -ENOMEM : brig__read_all(door->turn.input_fd, input, INPUT_MAX + 1);
+  ssize_t size =
+      input == NULL ? -ENOMEM : brig__read_all(door->turn.input_fd, input, INPUT_MAX + 1);
   if (size > (ssize_t)INPUT_MAX) size = -EFBIG;
   if (size < 0) {
     brig__cli_say("standard input: %s", strerror((int)-size));
@@ -187,8 +188,10 @@ static int save_and_report(struct door *door, const struct brig_turn_result *res
   if (!door->json) brig__cli_turn_report(result);
   if (result->ended_well) saved = brig__cli_keep(door, not_saved);
   if (saved != 0) brig__cli_say("what this turn changed is lost");
-  if (door->json)
-    brig__cli_print_json(result_json(result, result->ended_well && saved == 0, not_saved));
+  if (door->server != NULL && result->unsaved != NULL)
+    brig__cli_say_plain("the server has not saved the session yet: %s", result->unsaved);
+  bool is_saved = door->server != NULL ? result->saved : result->ended_well && saved == 0;
+  if (door->json) brig__cli_print_json(result_json(result, is_saved, not_saved));
   if (door->stats) brig__cli_print_stats(result->run);
   return brig__cli_finish(saved != 0 ? saved : brig__cli_turn_status(result));
 }

@@ -298,6 +298,11 @@ static bool step(struct exchange *exchange) {
   struct pollfd fds[] = {{.fd = exchange->fd, .events = POLLIN},
                          {.fd = exchange->call->cancel_fd, .events = POLLIN}};
   if (!waits_for_life(exchange) || !send_some(exchange)) return false;
+  if (!nghttp2_session_want_read(exchange->session) &&
+      !nghttp2_session_want_write(exchange->session)) {
+    broken(exchange, "it does not speak HTTP/2"); /* and has been told so */
+    return false;
+  }
   if (exchange->unsent_size > 0) fds[0].events |= POLLOUT;
   int count = poll(fds, 2, wait_ms(exchange));
   if (count < 0 && errno != EINTR) return false;

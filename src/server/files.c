@@ -135,7 +135,6 @@ int brig__files_place(struct files_call *call, const ProtobufCBinaryData *path, 
   const char *text = read_string(call, "a path", path, FILES_PATH_MAX - 1);
   const char *session = read_string(call, "a session's id", &call->session, FILES_PATH_MAX);
   if (text == NULL || session == NULL) return -1;
-  if (call->workspaces == NULL) return brig__files_fail(call, "the server is still starting");
   if (brig__session_id_check(session, &call->failure) < 0) {
     brig__files_fail(call, "%s", call->failure.message);
     call->failure.code = 0; /* the client's alone */
@@ -157,10 +156,10 @@ const char *brig__files_join(struct files_call *call, const struct files_place *
   size_t length = strlen(place->path);
   while (length > 1 && place->path[length - 1] == '/') length--;
   bool all = length == 1 && place->path[0] == '.';
-  const char *joined =
-      below[0] == '\0' ? brig__arena_format(&call->arena, "%.*s", (int)length, place->path)
-      : all           ? brig__arena_format(&call->arena, "%s", below)
-                      : brig__arena_format(&call->arena, "%.*s/%s", (int)length, place->path, below);
+  if (all && below[0] != '\0') length = 0;
+  const char *slash = length > 0 && below[0] != '\0' ? "/" : "";
+  const char *joined = brig__arena_format(&call->arena, "%.*s%s%s", (int)length, place->path, slash,
+                                          below);
   if (joined == NULL) brig__files_fail_errno(call, place->given, -ENOMEM);
   return joined;
 }
@@ -189,9 +188,9 @@ int brig__files_lock(struct files_call *call, const struct files_place *place) {
 
 /* --- Files -------------------------------------------------------------------------------- */
 
-int brig__files_open(struct files_call *call, const struct files_place *place, int flags,
+int brig__files_open(struct files_call *call, const struct files_place *place,
                      struct stat *ret_st) {
-  CLEANUP_FD int fd = brig__beneath_open(place->root, place->path, O_RDONLY | flags);
+  CLEANUP_FD int fd = brig__beneath_open(place->root, place->path, O_RDONLY);
   if (fd < 0) return brig__files_fail_errno(call, place->given, fd);
   if (fstat(fd, ret_st) < 0) return brig__files_fail_errno(call, place->given, -errno);
   if (S_ISDIR(ret_st->st_mode)) return brig__files_fail_errno(call, place->given, -EISDIR);

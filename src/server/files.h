@@ -34,7 +34,7 @@
 struct files_call {
   /* In. */
   const struct brig_settings *settings;
-  const char *workspaces; /* the directory of all; NULL: not yet known */
+  const char *workspaces; /* the directory of all */
   const char *tenant;     /* NULL: none in particular */
   ProtobufCBinaryData session, user;
   uint64_t ends_us; /* by brig__now_us() */
@@ -95,8 +95,8 @@ static inline bool brig__files_is_new(const struct files_place *place) {
 void brig__files_place_close(struct files_place *place);
 #define CLEANUP_PLACE __attribute__((cleanup(brig__files_place_close)))
 
-/* A regular file to read from; `flags` are open(2)'s. -1, and told. */
-int brig__files_open(struct files_call *call, const struct files_place *place, int flags,
+/* A regular file to read from. -1, and told. */
+int brig__files_open(struct files_call *call, const struct files_place *place,
                      struct stat *ret_st);
 /* All of it, with a 0 byte behind, in the arena. NULL, and told. */
 char *brig__files_load(struct files_call *call, const char *path, int fd, size_t size,

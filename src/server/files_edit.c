@@ -52,8 +52,10 @@ static int check(struct files_call *call, const char *path, const struct edit *e
     return brig__files_fail(call, "%s: old_text is not there; it must be the same to the letter",
                             path);
   if (edit->count > 1 && !all)
-    return brig__files_fail(call, "%s: old_text is there %zu times: give more of what is around it, "
-                            "or set replace_all", path, edit->count);
+    return brig__files_fail(call,
+                            "%s: old_text is there %zu times: give more of what is around it, or "
+                            "set replace_all",
+                            path, edit->count);
   return 0;
 }
 
@@ -103,7 +105,7 @@ int brig__files_edit(struct files_call *call, const void *message, void *reply) 
   if (place.root < 0) return brig__files_fail_errno(call, place.given, -ENOENT);
   /* Locked before it is read: no other edit is lost. */
   if (brig__files_lock(call, &place) < 0) return -1;
-  CLEANUP_FD int fd = brig__files_open(call, &place, O_NOFOLLOW, &st);
+  CLEANUP_FD int fd = brig__files_open(call, &place, &st);
   if (fd < 0) return -1;
   if ((uint64_t)st.st_size > FILES_FILE_MAX)
     return brig__files_fail(call, "File too large: %lld bytes (max %zu)", (long long)st.st_size,

@@ -64,8 +64,10 @@ static int add(struct files_call *call, struct listing *listing, const struct fi
   response->dir_count += S_ISDIR(st.st_mode);
   listing->bytes += entry->name.len + entry->path.len + ENTRY_OVERHEAD;
   if (response->n_entries == FILES_ENTRIES_MAX || listing->bytes > FILES_TEXT_MAX)
-    return brig__files_fail(call, "more entries than %d, or than fit into a reply: name a directory "
-                            "further down, or a pattern", FILES_ENTRIES_MAX);
+    return brig__files_fail(call,
+                            "more entries than %d, or than fit into a reply: name a directory "
+                            "further down, or a pattern",
+                            FILES_ENTRIES_MAX);
   response->entries[response->n_entries++] = entry;
   return 0;
 }

@@ -8,6 +8,8 @@
 #include "server/base64.h"
 #include "server/files.h"
 
+#define ENCODING_MAX 100 /* bytes of a name, of which none has as many */
+
 /* So much becomes at most FILES_TEXT_MAX of base64. */
 #define READ_MAX (FILES_TEXT_MAX / 4 * 3)
 
@@ -17,15 +19,15 @@ int brig__files_encoding(struct files_call *call, const ProtobufCBinaryData *nam
     const char *name;
     bool base64;
   } rows[] = {{"", false}, {"utf-8", false}, {"utf8", false}, {"base64", true}};
+  char text[ENCODING_MAX + 1] = "";
+  size_t length = name->len < ENCODING_MAX ? name->len : ENCODING_MAX;
+  if (length > 0) memcpy(text, name->data, length);
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    size_t length = strlen(rows[i].name);
-    if (name->len != length || strncasecmp((const char *)name->data, rows[i].name, length) != 0)
-      continue;
+    if (strcasecmp(text, rows[i].name) != 0) continue;
     *ret_base64 = rows[i].base64;
     return 0;
   }
-  return brig__files_fail(call, "encoding is 'utf-8' or 'base64', not '%.*s'",
-                          name->len < 100 ? (int)name->len : 100, (const char *)name->data);
+  return brig__files_fail(call, "encoding is 'utf-8' or 'base64', not '%s'", text);
 }
 
 /* What clients know it by. */
@@ -58,7 +60,7 @@ int brig__files_read(struct files_call *call, const void *message, void *reply) 
   if (brig__files_encoding(call, &request->encoding, &base64) < 0 ||
       brig__files_place(call, &request->path, false, &place) < 0)
     return -1;
-  CLEANUP_FD int fd = brig__files_open(call, &place, 0, &st);
+  CLEANUP_FD int fd = brig__files_open(call, &place, &st);
   if (fd < 0) return -1;
   response->size_bytes = st.st_size;
   if (request->max_bytes > 0 && (size_t)request->max_bytes < max) max = (size_t)request->max_bytes;

@@ -139,7 +139,8 @@ int brig__files_write(struct files_call *call, const void *message, void *reply)
       brig__files_lock(call, &place) < 0 ||
       (request->create_dirs && make_directories(call, &place) < 0))
     return -1;
-  int rc = (request->append ? append : brig__files_replace)(call, &place, content.data, content.len);
+  int rc = request->append ? append(call, &place, content.data, content.len)
+                           : brig__files_replace(call, &place, content.data, content.len);
   if (rc < 0) return rc;
   response->bytes_written = (int64_t)content.len;
   response->absolute_path = brig__text(absolute_path(call, &place));

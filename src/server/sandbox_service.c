@@ -221,7 +221,7 @@ static struct sandbox_job *new_job(struct sandbox_service *service,
   job->operation = operation;
   job->call = call;
   job->files.settings = setting->settings;
-  job->files.workspaces = *service->started ? setting->sessions->workspaces : NULL;
+  job->files.workspaces = setting->sessions->workspaces;
   job->files.tenant = caller == NULL ? NULL : caller->tenant;
   job->files.ends_us = end_of(service, call);
   return job;
@@ -232,6 +232,10 @@ static void start(struct rpc_call *call, void *context, ProtobufCMessage *reques
   const char *name = brig__rpc_call_method(call)->name;
   const struct operation *operation = operations;
   while (strcmp(operation->method, name) != 0) operation++;
+  if (!*service->started) {
+    brig__rpc_finish(call, RPC_UNAVAILABLE, "the server is starting: try again soon");
+    return;
+  }
   struct sandbox_job *job = new_job(service, operation, call);
   if (job == NULL) {
     brig__rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "out of memory: try again later");

@@ -31,7 +31,7 @@ struct sandbox_service {
   struct enforcement *enforcement; /* for how long a call may take */
   struct log *log;
   const struct tool_setting *setting;
-  const bool *started; /* the setting is whole */
+  const bool *started; /* the setting is whole: before, nothing is done */
   /* Its own. */
   TAILQ_HEAD(sandbox_jobs, sandbox_job) running, waiting;
 };

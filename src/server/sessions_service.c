@@ -13,7 +13,6 @@
 #include "server/session_answer.h"
 #include "server/struct_value.h"
 #include "server/tenants.h"
-#include "session/session.h"
 
 /* As of a task's stream: server/agent_job.c. */
 #define UNSENT_MAX     ((uint64_t)1 << 20)
@@ -69,7 +68,7 @@ struct sessions_job {
   struct deltas deltas;
 };
 
-/* --- On a thread --------------------------------------------------------------------------- */
+/* --- On a thread ------------------------------------------------------------------------- */
 
 #define NEW_REPLY(job, type, init)                                \
   ({                                                              \
@@ -138,8 +137,8 @@ static int branch(struct sessions_job *job, struct brig_error *err) {
   const char *to = brig__text_string(&job->arena, &request->to);
   char *id = NULL;
   if (reply == NULL) return out_of_memory(err);
-  if (to == NULL) to = "\\0"; /* which is refused, in good words */
-  int rc = brig_session_branch(job->service->sessions, &job->name, to[0] == '\0' ? NULL : to, &id,
+  if (to == NULL) to = ""; /* which is refused, in good words */
+  int rc = brig_session_branch(job->service->sessions, &job->name, request->new_id ? NULL : to, &id,
                                err);
   reply->id = brig__text(brig__arena_take(&job->arena, id));
   return rc;
@@ -161,7 +160,7 @@ static int drop(struct sessions_job *job, struct brig_error *err) {
   return brig_session_drop(job->service->sessions, &job->name, err);
 }
 
-/* --- A turn ---------------------------------------------------------------------------------- */
+/* --- A turn ------------------------------------------------------------------------------ */
 
 static void on_news(void *context);
 
@@ -185,7 +184,7 @@ static int read_turn(struct sessions_job *job, struct brig_turn *turn, struct br
   const Brig__V1__RunRequest *request = (const void *)job->request;
   turn->tenant = job->name.tenant;
   turn->user = job->name.user;
-  turn->session = job->name.id[0] == '\0' ? NULL : job->name.id;
+  turn->session = request->new_id ? NULL : job->name.id;
   turn->code = brig__text_string(&job->arena, &request->code);
   turn->guest = brig__text_string(&job->arena, &request->guest);
   if (turn->code == NULL || turn->guest == NULL)
@@ -215,7 +214,7 @@ static int run(struct sessions_job *job, struct brig_error *err) {
   return 0;
 }
 
-/* --- A call's end ---------------------------------------------------------------------------- */
+/* --- A call's end ------------------------------------------------------------------------ */
 
 /* Once nobody has it any more. */
 static void release(struct sessions_job *job) {
@@ -280,7 +279,7 @@ static void answer(struct sessions_job *job) {
   }
 }
 
-/* --- Output, and then the answer ---------------------------------------------------------------- */
+/* --- Output, and then the answer --------------------------------------------------------- */
 
 static void tell(struct sessions_job *job);
 
@@ -341,7 +340,7 @@ static void work(void *context) {
   post(job, on_done);
 }
 
-/* --- A call's beginning -------------------------------------------------------------------------- */
+/* --- A call's beginning ------------------------------------------------------------------ */
 
 /* False: it has a 0 byte in it. Empty is `none`. */
 static bool read_text(struct sessions_job *job, const ProtobufCBinaryData *text, const char *none,

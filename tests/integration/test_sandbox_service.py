@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from serve import Serve, failure, message, notebook, python
+from serve import Serve, failure, grpc, message, notebook, python
 
 SANDBOX = "/shannon.sandbox.SandboxService/"
 READ_MAX = (4 * 2**20 - 64 * 2**10) // 4 * 3
@@ -20,7 +20,8 @@ def shared(tmp_path_factory):
     tokens = home / "tokens"
     tokens.write_text("red:token-of-the-red-one\nblue:token-of-the-blue-one\n")
     tokens.chmod(0o600)
-    server = Serve(home, {"server.tokens_file": tokens, "session.workspace_bytes": "20M"})
+    server = Serve(home, {"server.tokens_file": tokens, "session.workspace_bytes": "20M",
+                          "enforcement.per_request_timeout_secs": 300})
     yield server
     assert server.stop() == 0, server.log.read_text()
 
@@ -351,8 +352,11 @@ def test_before_it_serves_it_says_so(tmp_path):
     try:
         server.event("starting")
         files = Files(server, session_id="s")
-        reply = files.call("FileList")
-        assert reply.success or reply.error == "the server is still starting"
+        try:
+            files.good("FileList")
+        except grpc.RpcError as error:
+            assert (error.code(), error.details()) == (
+                grpc.StatusCode.UNAVAILABLE, "the server is starting: try again soon")
         server.event("serving")
         files.good("FileList")
     finally:

@@ -1,5 +1,6 @@
 """Sessions of a running server, through `brig session` and its kin: a real `brig serve`, and
 servers that are none."""
+import hashlib
 import json
 import os
 import pty
@@ -68,7 +69,7 @@ FOREVER = "x = 2\nprint('began', flush=True)\nwhile True: pass"
 
 # A server.
 
-def test_every_command_goes_through_the_server(serve, session, brig, tmp_path):
+def test_every_command_goes_through_the_server(serve, session, brig):
     server = serve()
     mode = os.stat(socket_of(brig))
     assert mode.st_mode & 0o777 == 0o600
@@ -100,12 +101,10 @@ def test_a_turns_result_is_as_without_a_server(serve, session):
     code = ("import sys\nopen('f', 'w').write('123')\nprint('out')\n"
             r"sys.stdout.buffer.write(b'\xff\0\xfe')" "\nx = 1\nraise ValueError('why')")
     words = ["run", "a", "--json", "-c", code]
-    alone = json.loads(session(*words, "--no-server", status=1).stdout) if False else None
     before = json.loads(session(*words, status=1).stdout)
     session("drop", "a")
     serve()
     after = json.loads(session(*words, status=1).stdout)
-    assert alone is None
     assert before.keys() == after.keys() and before["run"].keys() == after["run"].keys()
     for key in before.keys() - {"run"}:
         assert before[key] == after[key], key
@@ -116,8 +115,8 @@ def test_a_turns_result_is_as_without_a_server(serve, session):
 
 def test_output_comes_as_it_is_made(serve, session, brig):
     serve()
-    gate = os.path.join(json.loads(session("run", "a", "--json", "-c", "1").stdout) and
-                        json.loads(session("show", "a", "--json").stdout)["workspace"], "gate")
+    session("run", "a", "-c", "1")
+    gate = os.path.join(json.loads(session("show", "a", "--json").stdout)["workspace"], "gate")
     turn = start_turn(brig, "a", "-c", "import os, sys, time\nprint('first', flush=True)\n"
                       "while not os.path.exists('gate'): time.sleep(0.01)\n"
                       "sys.stdout.buffer.write(b'\\xff'); print('last', file=sys.stderr)")
@@ -140,7 +139,6 @@ def test_input_and_limits_go_to_the_server(serve, session, tmp_path):
     data = bytes(range(256)) * 4000
     (tmp_path / "data").write_bytes(data)
     code = "import sys, hashlib; hashlib.sha256(sys.stdin.buffer.read()).hexdigest()"
-    import hashlib
     want = f"'{hashlib.sha256(data).hexdigest()}'\n".encode()
     assert session("run", "a", "-c", code, stdin=data).stdout == want
     assert session("run", "a", "--stdin", tmp_path / "data", "-c", code).stdout == want
@@ -149,10 +147,9 @@ def test_input_and_limits_go_to_the_server(serve, session, tmp_path):
     assert b"standard input" in session("run", "a", "-c", "1", stdin=b"x" * (8 << 20 | 1), status=125).stderr
     done = session("run", "a", "--timeout", "0.3", "-c", "while True: pass", status=124)
     assert b"still running after 0.3 s" in done.stderr and b"as it was" in done.stderr
-    assert b"beyond" in session("run", "a", "--timeout", "100000", "-c", "1", status=126).stderr or True
+    assert b"ceiling" in session("run", "a", "--timeout", "7200", "-c", "1", status=126).stderr
     for wrong in (["../a", "-c", "1"], ["a", "--guest", "none", "-c", "1"], ["", "-c", "1"]):
         assert b"brig: " in session("run", *wrong, status=125).stderr
-    assert b"no earlier state" in session("undo", "a", status=125).stderr or True
 
 
 def test_a_signal_cancels_the_turn_and_leaves_the_session(serve, session, brig):
@@ -318,7 +315,7 @@ def test_another_user_is_refused(serve, session, brig):
     assert session("run", "a", "-c", "secret").stdout == b"1\n"
 
 
-def ask(channel, name, request, token=None, **fields):
+def ask(channel, name, request, token=None):
     method = channel.unary_unary("/brig.v1.Sessions/" + name,
                                  message(f"brig.v1.{name}Request").SerializeToString,
                                  message(f"brig.v1.{name}Reply").FromString)

@@ -170,8 +170,10 @@ static void is_refused(const char *path, const char *words) {
 }
 
 static void no_path_leads_out(void **state) {
-  static const char *const paths[] = {"../secret",        "a/../../secret", "/workspace/../secret",
-                                      "/workspace//../secret", "./../secret",    "a/../a/../../secret"};
+  static const char *const paths[] = {
+      "../secret",   "a/../../secret",      "/workspace/../secret", "/workspace//../secret",
+      "./../secret", "a/../a/../../secret",
+  };
   (void)state;
   assert_int_equal(mkdirat(at, "a", 0700), 0);
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
@@ -510,7 +512,7 @@ static void no_edit_is_lost(void **state) {
   assert_int_equal(st.st_size, 201);
 }
 
-/* --- Many files -------------------------------------------------------------------------------- */
+/* --- Many files -------------------------------------------------------------------------- */
 
 static void ten_thousand_files_are_listed_and_no_more(void **state) {
   (void)state;
@@ -600,7 +602,7 @@ static void a_walk_goes_so_deep_and_through_no_link(void **state) {
   brig__arena_free(&call.arena);
 }
 
-/* --- Searching ---------------------------------------------------------------------------------- */
+/* --- Searching -------------------------------------------------------------------------- */
 
 static void a_search_finds_lines_and_their_neighbours(void **state) {
   (void)state;
@@ -626,6 +628,14 @@ static void a_search_finds_lines_and_their_neighbours(void **state) {
   assert_string_equal((char *)found.matches[2]->file.data, "d/c.py");
   assert_int_equal(found.matches[2]->line, 3);
   assert_string_equal((char *)found.matches[2]->content.data, "\xef\xbf\xbd two. \xef\xbf\xbd");
+  RESPONSE(Search, SEARCH, cut);
+  char line[1500];
+  memset(line, 'x', 999);
+  strcpy(line + 999, "\xe2\x82\xac and more");
+  make("d/c.py", line);
+  search.query = brig__text("more");
+  run(&call, brig__files_search, &search, &cut);
+  assert_int_equal(cut.matches[0]->content.len, 999); /* no part of the character */
   RESPONSE(Search, SEARCH, again);
   search.regex = true;
   search.include = brig__text("*.py");
@@ -655,6 +665,10 @@ static void a_hostile_query_ends(void **state) {
     search.query = brig__text(queries[i]);
     refuses(&call, brig__files_search, &search, &found, "f:1: the query takes too much work");
   }
+  for (size_t i = 17; i < sizeof line - 1; i += 18) line[i] = 'c'; /* little, but so often */
+  make("f", line);
+  search.query = brig__text(queries[0]);
+  refuses(&call, brig__files_search, &search, &found, "f:1: the query takes too much work");
   search.query = brig__text("((a{1,1000}){1,1000}){1,1000}");
   refuses(&call, brig__files_search, &search, &found, "the query: ");
   search.query = brig__text(line);
@@ -662,7 +676,9 @@ static void a_hostile_query_ends(void **state) {
   search.regex = false;
   search.query = brig__text("b");
   search.include = brig__text("*a*a*a*a*a*a*a*a*a*a*a*b");
-  make("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "b");
+  line[80] = '\0';
+  memset(line, 'a', 80);
+  make(line, "b");
   RESPONSE(Search, SEARCH, none);
   run(&call, brig__files_search, &search, &none);
   assert_int_equal(none.files_scanned, 0);
