@@ -193,17 +193,20 @@ step_freeze() {
         -DHAVE_PTHREAD_STUBS=1 -Wno-c23-extensions -c "$here/main.c" -o frozen/main.o
 }
 
-# A malloc of our own (malloc.c says why), tried here first.
-step_malloc() {
-    mkdir -p malloc
-    gcc -O2 -fno-builtin -o malloc/test "$here/malloc_test.c"
-    malloc/test
-    $cc $cflags -fno-builtin -c "$here/malloc.c" -o malloc/malloc.o
+# What of a C library is our own (malloc.c and string.c say why), tried here first.
+step_libc() {
+    mkdir -p libc
+    local name
+    for name in malloc string; do
+        gcc -O2 -fno-builtin -o "libc/${name}_test" "$here/${name}_test.c"
+        "libc/${name}_test"
+        $cc $cflags -fno-builtin -c "$here/$name.c" -o "libc/$name.o"
+    done
 }
 
 # Objects come before archives: what they define is not taken from the C library's.
 step_link() {
-    $cc -O2 -g0 -o linked.wasm frozen/main.o malloc/malloc.o wasi/Python/thread.o \
+    $cc -O2 -g0 -o linked.wasm frozen/main.o libc/*.o wasi/Python/thread.o \
         wasi/libpython3.13.a \
         wasi/Modules/_decimal/libmpdec/libmpdec.a wasi/Modules/expat/libexpat.a \
         wasi/Modules/_hacl/libHacl_Hash_SHA2.a lib/libsqlite3.a lib/libz.a \
@@ -224,7 +227,7 @@ step_pack() {
         --mode=644 -cf python.tar python.wasm LICENSE
 }
 
-for name in sources tools native libs configure compile freeze malloc link optimize pack; do
+for name in sources tools native libs configure compile freeze libc link optimize pack; do
     step "$name"
 done
 cp "$work/python.tar" "$output"
