@@ -198,6 +198,11 @@ void brig__rpc_call_headers_done(struct rpc_call *call) {
 
 /* Its messages. */
 
+static void count_kept(struct rpc_call *call, size_t size) {
+  call->connection->server->counts.buffered_bytes += size - call->kept_bytes;
+  call->kept_bytes = size;
+}
+
 static void deliver(struct rpc_call *call, const uint8_t *data, size_t size) {
   const struct rpc_method *method = call->method;
   const char *reason = NULL;
@@ -212,6 +217,7 @@ static void deliver(struct rpc_call *call, const uint8_t *data, size_t size) {
   }
   call->handed = true;
   call->keeps_request = false;
+  call->next_bytes = size;
   method->message(call, method->context, request);
   if (!call->keeps_request) protobuf_c_message_free_unpacked(request, NULL);
 }
@@ -302,7 +308,10 @@ uint64_t brig__rpc_call_begun_us(const struct rpc_call *call) { return call->beg
 uint64_t brig__rpc_call_deadline_us(const struct rpc_call *call) { return call->deadline_us; }
 void brig__rpc_call_set_context(struct rpc_call *call, void *context) { call->context = context; }
 void *brig__rpc_call_context(const struct rpc_call *call) { return call->context; }
-void brig__rpc_keep_request(struct rpc_call *call) { call->keeps_request = true; }
+void brig__rpc_keep_request(struct rpc_call *call) {
+  call->keeps_request = true;
+  count_kept(call, call->kept_bytes + call->next_bytes);
+}
 bool brig__rpc_is_cancelled(const struct rpc_call *call) { return call->cancelled; }
 
 void brig__rpc_on_cancel(struct rpc_call *call,
@@ -314,6 +323,7 @@ void brig__rpc_on_cancel(struct rpc_call *call,
 void brig__rpc_finish(struct rpc_call *call, enum rpc_status status, const char *message) {
   brig__rpc_end(call, status, message);
   report(call, call->answered ? call->status : status);
+  count_kept(call, 0);
   call->handed = false;
   if (call->stream == 0) call_free(call);
 }

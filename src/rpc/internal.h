@@ -79,6 +79,7 @@ struct rpc_call {
   struct event deadline, stall;
   struct evbuffer *in, *out; /* NULL while there was nothing */
   size_t header_bytes;
+  size_t next_bytes, kept_bytes; /* of the request now, and of those that handlers keep */
   bool post, grpc, bad_timeout, encoded, ambiguous; /* what its headers said */
   bool headers_done, half_closed;                   /* the client's side */
   bool replied, answered; /* ours: the response is begun; how it ends is known */

@@ -85,7 +85,7 @@ struct rpc_settings {
   uint64_t max_parts;         /* fields of a message, those of the messages in it counted */
   uint64_t max_connections;
   uint64_t max_calls_per_connection;
-  uint64_t max_buffered_bytes; /* what all connections hold, in and out */
+  uint64_t max_buffered_bytes; /* what connections hold, in and out, and handlers keep */
   uint64_t handshake_us;       /* for TLS and preface, and for a call's headers */
   /* How long a connection may be without a call, a request may take to come, and nothing
    * be taken of a reply. 0: for ever. */

@@ -263,6 +263,23 @@ def test_a_full_workspace_runs_nothing(serve):
         client.run(python("1", session="other"))
 
 
+def test_requests_that_wait_are_held_within_a_bound(serve):
+    server = serve({"tools.max_concurrent_executions": 1, "server.max_buffered_bytes": "8M"})
+    with server.client() as client:
+        busy = [client.execute.future(python("while True: pass", timeout=20), timeout=60)]
+        wait_for(lambda: spinning(server))
+        large = python("#" * (3 << 20))
+        busy += [client.execute.future(large, timeout=60) for _ in range(2)]
+        wait_for(lambda: client.call("HealthCheck", "HealthCheckRequest",
+                                     "HealthCheckResponse").active_tasks == 3)
+        assert failure(client.execute, large, timeout=60)[0] == "RESOURCE_EXHAUSTED"
+        for call in busy:
+            call.cancel()
+        wait_for(lambda: client.call("HealthCheck", "HealthCheckRequest",
+                                     "HealthCheckResponse").active_tasks == 0)
+        client.run(large)
+
+
 def test_who_cannot_be_served_is_told_to_come_again(serve):
     server = serve({"tools.max_concurrent_executions": 1, "pool.queue_timeout_secs": 0.1})
     with server.client() as client:
