@@ -9,10 +9,12 @@ command -v go >/dev/null || # Debian's is too old for gRPC
 cmake -S . -B build -G Ninja -DBRIG_WERROR=ON >/dev/null
 cmake --build build
 build/brig doctor
-for guest in python quickjs python-science; do
-  build/brig guest install "$guest"
+# Compiled once, where the tests look.
+guest() { XDG_CACHE_HOME=$PWD/build/test-cache build/brig guest "$@"; }
+for name in python quickjs python-science; do
+  guest install "$name"
 done
-build/brig guest build python # of the two, the tests that do not name one use this
+guest build python # of the two, the tests that do not name one use this
 
 ctest --test-dir build --output-on-failure -j2
 # Debian's own Python: pytest is its package's.
