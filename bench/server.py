@@ -16,7 +16,7 @@ from harness import HELLO, Client, build, here, percentile, rounds, work
 median = statistics.median
 TEMPLATE = "  named: {python: {guest: python}}\n"
 REQUEST = """
-metadata { task_id: "bench" user_id: "bench" }
+metadata { task_id: "bench" }
 available_tools: "code_executor"
 context { fields { key: "tool_parameters" value { struct_value {
   fields { key: "tool" value { string_value: "code_executor" } }
