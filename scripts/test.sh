@@ -10,7 +10,10 @@ cmake -S . -B build -G Ninja -DBRIG_WERROR=ON >/dev/null
 cmake --build build
 build/brig doctor
 # Compiled once, where the tests look.
-guest() { XDG_CACHE_HOME=$PWD/build/test-cache build/brig guest "$@"; }
+guest() {
+  XDG_CACHE_HOME=$PWD/build/test-cache AGENT_CONFIG_PATH=$PWD/tests/support/install.yaml \
+    build/brig guest "$@"
+}
 for name in python quickjs python-science; do
   guest install "$name"
 done
