@@ -193,6 +193,7 @@ struct brig_counts {
   uint64_t waiting;   /* those that wait for their turn */
   uint64_t zygotes;   /* that executions may go on from, those of templates included */
   uint64_t templates; /* that are warm */
+  uint64_t zygotes_died; /* since the start, unasked: another took the place of each */
 };
 #define BRIG_COUNTS_INIT \
   { .size = sizeof(struct brig_counts) }

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include "base/fd.h"
 #include "cli/cli.h"
+#include "config/config.h"
 #include "server/server.h"
 
 struct options {
@@ -71,6 +72,10 @@ static int load(void *context, struct brig_config **ret_config, struct brig_erro
   return 0;
 }
 
+static const char *file(void *context) {
+  return brig__config_file(((struct options *)context)->file);
+}
+
 /* For each connection a descriptor, and for each execution some. */
 static void raise_descriptors(void) {
   struct rlimit limit;
@@ -80,7 +85,7 @@ static void raise_descriptors(void) {
 }
 
 static int serve(struct options *options) {
-  const struct server_source source = {load, options};
+  const struct server_source source = {load, file, options};
   struct server *server = NULL;
   struct brig_error err;
   raise_descriptors();

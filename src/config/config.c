@@ -46,6 +46,12 @@ static int choose_file(const char *path, const char **ret_file, bool *ret_option
   return 0;
 }
 
+const char *brig__config_file(const char *path) {
+  const char *file = NULL;
+  bool optional;
+  return choose_file(path, &file, &optional, NULL) < 0 ? NULL : file;
+}
+
 int brig_config_load(const char *path, struct brig_config **ret_config, struct brig_error *err) {
   CLEANUP(free_config) struct brig_config *config = NULL;
   const char *file = NULL;

@@ -61,6 +61,10 @@ int brig__config_copy(const struct brig_config *config, struct brig_config **ret
  * changed since does it again. BRIG_E_CONFIG names both keys. */
 int brig__config_check(const struct brig_config *config, struct brig_error *err);
 
+/* The file that brig_config_load(path) reads, if it is there; of the caller or the
+ * environment. */
+const char *brig__config_file(const char *path);
+
 /* Where things are kept: the configured directory, else what systemd or the XDG
  * variables say, else the usual place under the home directory. Fresh memory,
  * an absolute path; nothing is created. BRIG_E_CONFIG if there is no home, with

@@ -15,6 +15,7 @@ struct pool {
   pthread_mutex_t lock;        /* of `process` */
   struct zygote_process *process;
   atomic_bool up; /* there is one; the lock may be held for as long as one starts */
+  atomic_uint_fast64_t died; /* zygotes */
   /* The first zygote's; what later ones say is the same. */
   struct wire_hello hello;
   int id_map;
@@ -71,6 +72,8 @@ const struct wire_hello *brig__pool_hello(const struct pool *pool) { return &poo
 
 bool brig__pool_is_up(const struct pool *pool) { return atomic_load(&pool->up); }
 
+uint64_t brig__pool_died(const struct pool *pool) { return atomic_load(&pool->died); }
+
 int brig__pool_id_map(const struct pool *pool) { return pool->id_map; }
 
 static int take_process(struct pool *pool, struct zygote_process **ret_process,
@@ -88,8 +91,11 @@ static int take_process(struct pool *pool, struct zygote_process **ret_process,
 static void give_up(struct pool *pool, struct zygote_process *process) {
   pthread_mutex_lock(&pool->lock);
   bool ours = pool->process == process;
-  if (ours) pool->process = NULL;
-  if (ours) atomic_store(&pool->up, false);
+  if (ours) {
+    pool->process = NULL;
+    atomic_store(&pool->up, false);
+    atomic_fetch_add(&pool->died, 1);
+  }
   pthread_mutex_unlock(&pool->lock);
   if (ours) brig__zygote_process_unref(process);
 }

@@ -32,6 +32,8 @@ const struct wire_hello *brig__pool_hello(const struct pool *pool);
 
 /* Is its zygote up? Does not wait for one that is being started. */
 bool brig__pool_is_up(const struct pool *pool);
+/* How many zygotes have died unasked. */
+uint64_t brig__pool_died(const struct pool *pool);
 
 /* The ID map for root's directories (see id_map.h), or -1. The pool's. */
 int brig__pool_id_map(const struct pool *pool);

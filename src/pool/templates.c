@@ -42,6 +42,7 @@ struct templates {
   bool running, closing;
   int stop; /* an eventfd: readable once closing, for a start in progress */
   struct template *list;
+  uint64_t died; /* zygotes */
 };
 
 static void unref(struct zygote_process *process) {
@@ -359,12 +360,20 @@ void brig__templates_done(struct templates *templates, const struct brig_digest 
       dead = process;
       template->process = NULL;
       template->state = WANTED;
+      templates->died++;
       pthread_cond_broadcast(&templates->changed);
     }
     pthread_mutex_unlock(&templates->lock);
   }
   unref(dead);
   unref(process);
+}
+
+uint64_t brig__templates_died(struct templates *templates) {
+  pthread_mutex_lock(&templates->lock);
+  uint64_t died = templates->died;
+  pthread_mutex_unlock(&templates->lock);
+  return died;
 }
 
 uint64_t brig__templates_warm_count(struct templates *templates) {

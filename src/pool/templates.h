@@ -55,6 +55,8 @@ int brig__templates_warm(struct templates *templates, const struct brig_digest *
 
 /* How many have a zygote now. */
 uint64_t brig__templates_warm_count(struct templates *templates);
+/* How many of their zygotes have died unasked. */
+uint64_t brig__templates_died(struct templates *templates);
 
 /* Give back what brig__templates_find() gave; `state` as brig__call_run() said. */
 void brig__templates_done(struct templates *templates, const struct brig_digest *key,

@@ -174,7 +174,9 @@ void brig_sandbox_counts(struct brig_sandbox *sandbox, struct brig_counts *count
                               .working = brig__queue_working(sandbox->queue),
                               .waiting = brig__queue_waiting(sandbox->queue),
                               .zygotes = templates + brig__pool_is_up(sandbox->pool),
-                              .templates = templates};
+                              .templates = templates,
+                              .zygotes_died = brig__pool_died(sandbox->pool) +
+                                              brig__templates_died(sandbox->templates)};
   memcpy(counts, &known, counts->size < sizeof known ? counts->size : sizeof known);
 }
 

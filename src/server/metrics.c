@@ -153,6 +153,7 @@ void brig__metrics_read(struct metrics *metrics, struct brig_sandbox *sandbox,
   brig__metrics_set(metrics, METRIC_workers, counts.working);
   brig__metrics_set(metrics, METRIC_queue_length, counts.waiting);
   brig__metrics_set(metrics, METRIC_zygotes, counts.zygotes);
+  brig__metrics_set(metrics, METRIC_zygotes_died, counts.zygotes_died);
   brig__metrics_set(metrics, METRIC_templates, counts.templates);
   brig__metrics_set(metrics, METRIC_sessions_live, kept.live);
   brig__metrics_set(metrics, METRIC_sessions_saved, kept.saved);

@@ -358,6 +358,7 @@ void brig__server_close(struct server *server) {
   for (size_t i = 0; i < SIGNALS; i++)
     if (server->signals[i] != NULL) event_free(server->signals[i]);
   if (server->grace != NULL) event_free(server->grace);
+  brig__watch_end(&server->watch);
   if (server->base != NULL) event_base_free(server->base);
   brig__log_close(server->log);
   free(server->guests_directory);

@@ -2,8 +2,8 @@
  *
  * It listens at once, says NOT_SERVING until the walls are up and the named templates warm,
  * and then SERVING. SIGTERM and SIGINT drain it: no new calls; those there are may go on for
- * server.drain_grace_secs; sessions are saved. SIGHUP has it load its configuration again: it
- * takes over tokens, certificates, the log's level and enforcement; what is bad changes
+ * server.drain_grace_secs; sessions are saved. SIGHUP, or a change of its files, has it load its
+ * configuration again: it takes over tokens, certificates, the log's level and enforcement; what is bad changes
  * nothing, and is told in the log.
  */
 #ifndef BRIG_SERVER_SERVER_H
@@ -14,9 +14,10 @@
 
 struct server;
 
-/* How the configuration is made, now and at each SIGHUP. */
+/* How the configuration is made, now and whenever it is loaded again. */
 struct server_source {
   int (*load)(void *context, struct brig_config **ret_config, struct brig_error *err);
+  const char *(*file)(void *context); /* that it is read from, or NULL */
   void *context;
 };
 

@@ -11,6 +11,7 @@
 #include "server/server.h"
 #include "server/sessions_service.h"
 #include "server/tenants.h"
+#include "server/watch.h"
 
 enum { SIGNALS = 3 };
 
@@ -24,6 +25,7 @@ struct server {
   char *guests_directory;
   struct event_base *base;
   struct event *signals[SIGNALS], *grace;
+  struct watch watch;
   struct log *log;
   struct metrics *metrics;
   struct metrics_http *http;

@@ -1,4 +1,5 @@
-/* What the operator tells a running server: to load its configuration again, and to end. */
+/* What the operator tells a running server: to load its configuration again, by a signal or by
+ * changing it, and to end. */
 #include <signal.h>
 #include "server/notify.h"
 #include "server/server_internal.h"
@@ -27,7 +28,8 @@ static int reload_certificates(struct server *server, struct brig_error *err) {
 }
 
 /* Each by itself: one that is bad keeps none of the others from being new. */
-static void reload(struct server *server) {
+static void reload(void *context) {
+  struct server *server = context;
   static const struct {
     const char *what;
     int (*reload)(struct server *server, struct brig_error *err);
@@ -103,6 +105,16 @@ static void on_signal(evutil_socket_t number, short what, void *context) {
     drain(server);
 }
 
+static int watch_files(struct server *server) {
+  const struct brig_settings *settings = server->settings;
+  const char *const paths[] = {server->source->file(server->source->context),
+                               settings->server_tokens_file, settings->server_tls_certificate,
+                               settings->server_tls_key, settings->server_tls_client_ca};
+  for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+    brig__watch_add(&server->watch, paths[i]);
+  return brig__watch_begin(&server->watch, server->base, reload, server);
+}
+
 int brig__server_catch_signals(struct server *server, struct brig_error *err) {
   static const int numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
   signal(SIGPIPE, SIG_IGN);
@@ -113,5 +125,5 @@ int brig__server_catch_signals(struct server *server, struct brig_error *err) {
     if (server->signals[i] == NULL || event_add(server->signals[i], NULL) < 0)
       return brig__server_no_memory(err);
   }
-  return 0;
+  return watch_files(server) < 0 ? brig__server_no_memory(err) : 0;
 }

@@ -614,6 +614,9 @@ def test_a_configuration_is_loaded_again(serve, tmp_path):
     server.event("reload", 6)
     assert any("error" in event for event in server.events("reload"))
     assert as_("second-token-of-all").result == "1"
+    tokens.write_text("one:third-token-of-all\n")  # a change is noticed, too
+    server.event("reload", 9)
+    assert as_("third-token-of-all").result == "1"
 
 
 def test_tenants_share_nothing(serve, tmp_path):
@@ -728,6 +731,13 @@ def test_what_is_done_is_counted(serve):
                  'agent_core_enforcement_allowed_total{outcome="success"} 2'):
         assert line in lines, "\n".join(lines)
     assert "agent_core_tool_duration_seconds_count" in get("/metrics")
+    assert "brig_zygotes_died_total 0" in lines
+    for pid in server.descendants():
+        if server.depth(pid) == 2:
+            os.kill(pid, signal.SIGKILL)
+    with server.client() as client:
+        client.run(notebook("1"))  # in another
+    assert "brig_zygotes_died_total 1" in get("/metrics").splitlines()
 
 
 def test_without_the_interpreter_modules_still_run(serve, tmp_path, wasm):
