@@ -288,7 +288,6 @@ static void connect_parts(struct server *server) {
   server->sessions.enforcement = server->enforcement;
   server->sessions.metrics = server->metrics;
   server->sessions.log = server->log;
-  server->sessions.settings = server->settings;
   server->sandbox.rpc = server->rpc;
   server->sandbox.executor = server->executor;
   server->sandbox.enforcement = server->enforcement;

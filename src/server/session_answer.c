@@ -127,6 +127,8 @@ Brig__V1__TurnResult *brig__session_answer_turn(struct arena *arena,
   message->value = brig__text(result->value);
   message->output_file = brig__text(result->output_file);
   message->restored = result->restored;
+  message->saved = result->saved;
+  message->unsaved = brig__text(result->unsaved);
   add_exception(arena, result, message);
   add_names(arena, result, message);
   add_files(arena, result, message);

@@ -12,7 +12,6 @@
 #include <brig/session.h>
 #include <event2/event.h>
 #include <sys/queue.h>
-#include "config/config.h"
 #include "rpc/rpc.h"
 #include "server/enforcement.h"
 #include "server/executor.h"
@@ -29,7 +28,6 @@ struct sessions_service {
   struct enforcement *enforcement;
   struct metrics *metrics;
   struct log *log;
-  const struct brig_settings *settings;
   struct brig_sessions *sessions; /* NULL: the server still starts */
   /* Its own: calls that are not answered, or whose thread works. */
   LIST_HEAD(, sessions_job) jobs;

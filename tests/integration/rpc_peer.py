@@ -128,8 +128,7 @@ class Server:
                 links.append(os.readlink(f"{folder}/{name}"))
             except FileNotFoundError:
                 pass
-        # two are libevent's, for signals
-        return sum(link.startswith("socket:") for link in links) - 2
+        return sum(link.startswith("socket:") for link in links)
 
     def memory(self):
         """What it has of its own in memory, in MB."""
