@@ -6,7 +6,8 @@ if(BRIG_FUZZ)
   foreach(source ${fuzzers})
     get_filename_component(name ${source} NAME_WE)
     add_executable(${name} EXCLUDE_FROM_ALL ${source})
-    target_link_libraries(${name} PRIVATE brig-rpc brig-base messages Threads::Threads)
+    target_link_libraries(${name} PRIVATE brig-rpc brig-rpc-client brig-base messages
+      Threads::Threads)
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
     add_dependencies(fuzzers ${name})
     add_test(NAME fuzz/${name} COMMAND ${name} -seed=1 -runs=1000000 -max_total_time=10
