@@ -3,11 +3,7 @@
 #include "base/utf8.h"
 #include "server/agent_job.h"
 #include "server/answer.h"
-
-/* A client that reads slowly is sent no more than this ahead of itself. */
-#define UNSENT_MAX     ((uint64_t)1 << 20)
-#define UNSENT_WAIT_US 20000
-#define DELTA_MAX      ((size_t)256 << 10)
+#include "server/pace.h"
 
 static double progress_of(const struct agent_job *job) {
   double each = 1 / (double)job->task.call_count;
@@ -62,14 +58,6 @@ static void on_slow(evutil_socket_t fd, short what, void *context) {
   brig__agent_job_tell(context);
 }
 
-/* The transport does not tell when it has sent: it is asked. */
-static void wait_for_client(struct agent_job *job) {
-  const struct timeval wait = {.tv_usec = UNSENT_WAIT_US};
-  if (job->slow == NULL) job->slow = evtimer_new(job->service->base, on_slow, job);
-  if (job->slow == NULL || event_add(job->slow, &wait) < 0)
-    brig__agent_job_stop(job, RPC_RESOURCE_EXHAUSTED, "out of memory: try again later");
-}
-
 static void tell(struct agent_job *job, struct delta *delta) {
   if (delta->stream == 0)
     tell_end(job, delta->run);
@@ -82,11 +70,11 @@ void brig__agent_job_tell(struct agent_job *job) {
   struct delta delta;
   job->held = true;
   while (job->call != NULL) {
-    if (brig__rpc_unsent(job->call) >= UNSENT_MAX) {
-      wait_for_client(job);
-      break;
-    }
-    if (brig__deltas_next(&job->deltas, DELTA_MAX, &delta)) {
+    int room = brig__pace(&job->slow, job->service->base, job->call, on_slow, job);
+    if (room < 0)
+      brig__agent_job_stop(job, RPC_RESOURCE_EXHAUSTED, "out of memory: try again later");
+    if (room <= 0) break;
+    if (brig__deltas_next(&job->deltas, PACE_PIECE, &delta)) {
       tell(job, &delta);
     } else {
       if (!job->working) brig__agent_job_answer(job);

@@ -10,14 +10,10 @@
 #include "base/fd.h"
 #include "rpc/errors.h"
 #include "server/deltas.h"
+#include "server/pace.h"
 #include "server/session_answer.h"
 #include "server/struct_value.h"
 #include "server/tenants.h"
-
-/* As of a task's stream: server/agent_job.c. */
-#define UNSENT_MAX     ((uint64_t)1 << 20)
-#define DELTA_MAX      ((size_t)256 << 10)
-#define UNSENT_WAIT_US 20000
 
 static const char no_memory[] = "out of memory: try again later";
 
@@ -288,14 +284,6 @@ static void on_slow(evutil_socket_t fd, short what, void *context) {
   tell(context);
 }
 
-/* The transport does not tell when it has sent: it is asked. */
-static void wait_for_client(struct sessions_job *job) {
-  const struct timeval wait = {.tv_usec = UNSENT_WAIT_US};
-  if (job->slow == NULL) job->slow = evtimer_new(job->service->base, on_slow, job);
-  if (job->slow == NULL || event_add(job->slow, &wait) < 0)
-    stop(job, RPC_RESOURCE_EXHAUSTED, no_memory);
-}
-
 static void tell_output(struct sessions_job *job, const struct delta *delta) {
   Brig__V1__RunReply reply = BRIG__V1__RUN_REPLY__INIT;
   reply.stream = delta->stream == BRIG_STDOUT ? BRIG__V1__STREAM__STREAM_STDOUT
@@ -309,11 +297,10 @@ static void tell(struct sessions_job *job) {
   struct delta delta;
   job->held = true;
   while (job->call != NULL) {
-    if (brig__rpc_unsent(job->call) >= UNSENT_MAX) {
-      wait_for_client(job);
-      break;
-    }
-    if (brig__deltas_next(&job->deltas, DELTA_MAX, &delta)) {
+    int room = brig__pace(&job->slow, job->service->base, job->call, on_slow, job);
+    if (room < 0) stop(job, RPC_RESOURCE_EXHAUSTED, no_memory);
+    if (room <= 0) break;
+    if (brig__deltas_next(&job->deltas, PACE_PIECE, &delta)) {
       tell_output(job, &delta);
     } else {
       if (!job->working) answer(job);
