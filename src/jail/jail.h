@@ -8,7 +8,7 @@
  *
  * Each step notes in a report which walls it put up, and why not. A wall that
  * is required and not up ends the process that wanted it: the caller decides by
- * brig__jail_missing(). After fork nothing here allocates.
+ * brig__jail_report(). After fork nothing here allocates.
  */
 #ifndef BRIG_JAIL_JAIL_H
 #define BRIG_JAIL_JAIL_H

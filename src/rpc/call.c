@@ -306,8 +306,6 @@ const struct rpc_peer *brig__rpc_call_peer(const struct rpc_call *call) { return
 void *brig__rpc_call_caller(const struct rpc_call *call) { return call->caller; }
 uint64_t brig__rpc_call_begun_us(const struct rpc_call *call) { return call->begun_us; }
 uint64_t brig__rpc_call_deadline_us(const struct rpc_call *call) { return call->deadline_us; }
-void brig__rpc_call_set_context(struct rpc_call *call, void *context) { call->context = context; }
-void *brig__rpc_call_context(const struct rpc_call *call) { return call->context; }
 void brig__rpc_keep_request(struct rpc_call *call) {
   call->keeps_request = true;
   count_kept(call, call->kept_bytes + call->next_bytes);

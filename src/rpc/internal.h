@@ -74,7 +74,7 @@ struct rpc_call {
   const struct rpc_method *method;
   struct rpc_peer peer;
   char *authorization;
-  void *caller, *context;
+  void *caller;
   uint64_t begun_us, deadline_us;
   struct event deadline, stall;
   struct evbuffer *in, *out; /* NULL while there was nothing */

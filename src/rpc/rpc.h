@@ -136,8 +136,6 @@ void *brig__rpc_call_caller(const struct rpc_call *call); /* what `admit` made o
 uint64_t brig__rpc_call_begun_us(const struct rpc_call *call);
 /* By brig__now_us(); UINT64_MAX: none. */
 uint64_t brig__rpc_call_deadline_us(const struct rpc_call *call);
-void brig__rpc_call_set_context(struct rpc_call *call, void *context);
-void *brig__rpc_call_context(const struct rpc_call *call);
 /* The request is the handler's, to be freed with protobuf_c_message_free_unpacked(). */
 void brig__rpc_keep_request(struct rpc_call *call);
 /* Called once if the client cancels, vanishes or lets its deadline pass before the call is
