@@ -285,10 +285,16 @@ def test_the_kernel_asks_clients_whether_they_are_there(serve):
     port = int(server.address.split(":")[1])
     with Raw(server) as raw:
         assert raw.read_frame()
-        sockets = [line.split() for line in open("/proc/net/tcp") if f":{port:04X} " in line]
-        timers = [words[5][:2] for words in sockets
-                  if words[1].endswith(f":{port:04X}") and words[3] == "01"]
-        assert timers == ["02"]  # that of keep-alive
+
+        def timers():
+            sockets = [line.split() for line in open("/proc/net/tcp") if f":{port:04X} " in line]
+            return [words[5][:2] for words in sockets
+                    if words[1].endswith(f":{port:04X}") and words[3] == "01"]
+        end = time.monotonic() + 20
+        while timers() == ["01"]:  # until what was sent is acknowledged
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert timers() == ["02"]  # that of keep-alive
 
 
 @pytest.mark.parametrize("address", ["localhost:1", "1", ":1", "127.0.0.1", "127.0.0.1:x",
