@@ -580,7 +580,7 @@ class Session:
                 changed.pop(name, None)
             file = pickled()
         kept = sorted([*imports, *values, *(entry[0] for entry in state['definitions'])])
-        return {'op': 'save', 'kept': kept, 'lost': listed(lost)}, pack(state), file.getbuffer()
+        return {'op': 'save', 'kept': kept, 'lost': listed(lost)}, pack(state), file.getvalue()
 
     def trial(self, state, file):
         """What a new session would not get. Definitions run once more here, so all is quiet."""
@@ -736,5 +736,6 @@ modules['__main__'] = session.main
 # No later collection touches, and so copies, what is here already.
 gc.collect()
 gc.freeze()
+warm()  # once more, as what is taken from here on is in pages of its own: let them be there
 while True:
     send(*handle(session, receive()))
