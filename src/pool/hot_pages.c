@@ -22,7 +22,7 @@
 #define EXCLUSIVE (UINT64_C(1) << 56)
 
 void brig__hot_pages_open(struct hot_pages *pages, int proc_fd) {
-  pages->written.count = pages->read.count = 0;
+  pages->written.count = pages->read.count = pages->images.count = pages->data.count = 0;
   pages->maps = openat(proc_fd, "self/maps", O_RDONLY | O_CLOEXEC);
   pages->pagemap = openat(proc_fd, "self/pagemap", O_RDONLY | O_CLOEXEC);
 }
@@ -45,11 +45,11 @@ static void add(struct hot_ranges *ranges, uintptr_t at, uintptr_t size) {
 
 static void sort_out(struct hot_pages *pages, uintptr_t at, uintptr_t size, uint64_t word,
                      bool writable) {
+  bool of_file = word & OF_FILE;
   if (!(word & PRESENT)) return;
-  if (word & OF_FILE)
-    add(&pages->read, at, size);
-  else if (writable && (word & EXCLUSIVE))
-    add(&pages->written, at, size);
+  if (of_file) add(&pages->read, at, size);
+  if (writable) add(of_file ? &pages->images : &pages->data, at, size);
+  if (writable && !of_file && (word & EXCLUSIVE)) add(&pages->written, at, size);
 }
 
 static void scan(struct hot_pages *pages, uintptr_t start, uintptr_t end, bool writable) {
@@ -87,17 +87,51 @@ void brig__hot_pages_find(struct hot_pages *pages) {
   }
 }
 
-void brig__hot_pages_collapse(const struct hot_pages *pages) {
-  const struct hot_ranges *ranges = &pages->read;
+static void collapse(uintptr_t at) { madvise((void *)at, HUGE_PAGE, MADV_COLLAPSE); }
+
+/* Every huge page that has any of them. */
+static void collapse_files(const struct hot_ranges *ranges) {
   uintptr_t done = 0;
   for (size_t i = 0; i < ranges->count; i++) {
     uintptr_t at = ranges->items[i].start & ~(HUGE_PAGE - 1);
     uintptr_t end = ranges->items[i].start + ranges->items[i].size;
     for (at = at < done ? done : at; at < end; at = done) {
-      madvise((void *)at, HUGE_PAGE, MADV_COLLAPSE);
+      collapse(at);
       done = at + HUGE_PAGE;
     }
   }
+}
+
+static uintptr_t overlap(const struct hot_ranges *ranges, uintptr_t from, uintptr_t to) {
+  uintptr_t size = 0;
+  for (size_t i = 0; i < ranges->count; i++) {
+    uintptr_t start = ranges->items[i].start, end = start + ranges->items[i].size;
+    if (start < from) start = from;
+    if (end > to) end = to;
+    if (start < end) size += end - start;
+  }
+  return size;
+}
+
+/* Those that are half full, since all of it is memory then. */
+static void collapse_data(const struct hot_ranges *ranges) {
+  uintptr_t at, done = 0;
+  for (size_t i = 0; i < ranges->count; i++) {
+    uintptr_t end = ranges->items[i].start + ranges->items[i].size;
+    for (at = ranges->items[i].start & ~(HUGE_PAGE - 1); at < end; at += HUGE_PAGE)
+      if (at >= done && overlap(ranges, at, at + HUGE_PAGE) >= HUGE_PAGE / 2) {
+        collapse(at);
+        done = at + HUGE_PAGE;
+      }
+  }
+}
+
+void brig__hot_pages_settle(const struct hot_pages *pages) {
+  const struct hot_ranges *images = &pages->images;
+  collapse_files(&pages->read);
+  for (size_t i = 0; i < images->count; i++)
+    madvise((void *)images->items[i].start, images->items[i].size, MADV_DONTNEED);
+  collapse_data(&pages->data);
 }
 
 void brig__hot_pages_copy(const struct hot_pages *pages) {

@@ -1,6 +1,6 @@
-/* pool/hot_pages.h - the pages that nearly every worker of a template writes to,
- * so that one which is ready has copied them before its task comes. Found by
- * letting a fork run a sample: what it wrote to, it no longer shares with us. */
+/* pool/hot_pages.h - the pages of a template: what its forks share is made cheap to share,
+ * and what nearly every one of them writes to, one that is ready has copied before its task
+ * comes. Found by letting a fork run a sample: what it wrote to, it no longer shares with us. */
 #ifndef BRIG_POOL_HOT_PAGES_H
 #define BRIG_POOL_HOT_PAGES_H
 
@@ -19,7 +19,9 @@ struct hot_ranges {
 struct hot_pages {
   int maps, pagemap;         /* this process's, opened while that is allowed; or -1 */
   struct hot_ranges written; /* a fork shares them until it writes */
-  struct hot_ranges read;    /* of files, code above all: fork() leaves them unmapped */
+  struct hot_ranges read;    /* of files, code above all: fork() leaves them unmapped, */
+  struct hot_ranges images;  /* but for these of them, in memory that may be written */
+  struct hot_ranges data;    /* of no file: fork() shares them one by one */
 };
 
 /* Open what is needed under `proc_fd`, the host's /proc. Without it nothing is hot. */
@@ -30,9 +32,9 @@ void brig__hot_pages_find(struct hot_pages *pages);
 
 void brig__hot_pages_close(struct hot_pages *pages);
 
-/* Then, and once: have the kernel put what of files is hot into huge pages, where it can.
- * All who map the file have it so. */
-void brig__hot_pages_collapse(const struct hot_pages *pages);
+/* Then, and once, for forks to be quick: files (all who map them have it so) and data go
+ * to huge pages, where the kernel can, and images are no longer mapped until they are read. */
+void brig__hot_pages_settle(const struct hot_pages *pages);
 
 /* In a fork that waits for its task: copy the ones, map the others. */
 void brig__hot_pages_copy(const struct hot_pages *pages);

@@ -247,6 +247,7 @@ static void wait_for_turn(struct template *template) {
   int link = template->job.fds[WIRE_FD_STATUS];
   struct pollfd task = {link, POLLIN, 0};
   brig__hot_pages_copy(&template->hot);
+  brig__hot_pages_map(&template->hot);
   if (ppoll(&task, 1, &(struct timespec){READY_TURN_SECONDS, 0}, NULL) == 0) {
     shutdown(link, SHUT_RD);
     if (poll(&task, 1, 0) == 0) _exit(0);
@@ -316,7 +317,7 @@ static const struct engine_run *parked(void *context, const struct engine_end *s
   memcpy(fds, template->worker.fds, sizeof fds);
   if (find_hot_pages(template, fds)) return &template->run;
   brig__hot_pages_close(&template->hot);
-  brig__hot_pages_collapse(&template->hot);
+  brig__hot_pages_settle(&template->hot);
   report_warm(template);
   enum zygote_role role = brig__zygote_serve(&options, &template->job);
   if (role != ZYGOTE_WORKER && role != ZYGOTE_READY) _exit(0);
