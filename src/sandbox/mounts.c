@@ -5,12 +5,10 @@
 #include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "base/error.h"
 #include "base/fd.h"
-#include "pool/id_map.h"
 
 const char brig__any_directory[] = "any";
 
@@ -147,14 +145,10 @@ static int add(struct mounts *mounts, int fd, const char *name, bool read_write,
 
 /* Workers are not root; what root owns they see through an ID map, or else with
  * the rights of strangers. */
-static int map_owner(const struct brig_sandbox *sandbox, int fd, bool read_write) {
-  struct stat st;
-  int id_map = brig__pool_id_map(sandbox->pool);
-  if (id_map < 0 || fstat(fd, &st) < 0 || st.st_uid != 0) return fd;
-  int mapped = brig__id_map_mount(fd, id_map, read_write);
-  if (mapped < 0) return fd;
-  close(fd);
-  return mapped;
+static int add_mapped(struct brig_sandbox *sandbox, struct mounts *mounts, int fd,
+                      const char *name, bool read_write, struct brig_error *err) {
+  return add(mounts, brig__mapped_directory(sandbox->mapped, fd, read_write), name, read_write,
+             err);
 }
 
 static int add_path(struct brig_sandbox *sandbox, struct mounts *mounts, const char *host,
@@ -163,7 +157,7 @@ static int add_path(struct brig_sandbox *sandbox, struct mounts *mounts, const c
   if (fd == -ENOENT)
     return brig__fail(err, BRIG_E_PERMISSION, "permissions", "%s does not exist", host);
   if (fd < 0) return fd;
-  return add(mounts, map_owner(sandbox, fd, read_write), name, read_write, err);
+  return add_mapped(sandbox, mounts, fd, name, read_write, err);
 }
 
 static int add_requested(struct brig_sandbox *sandbox, struct mounts *mounts, const char *host,
@@ -195,7 +189,7 @@ static int add_configured(struct brig_sandbox *sandbox, struct mounts *mounts,
   for (size_t i = 0; i < paths->count && rc == 0; i++) {
     int fd = open_canonical(paths->items[i], err);
     if (fd == -ENOENT) continue; /* a warning at start */
-    rc = fd < 0 ? fd : add(mounts, map_owner(sandbox, fd, false), paths->items[i], false, err);
+    rc = fd < 0 ? fd : add_mapped(sandbox, mounts, fd, paths->items[i], false, err);
   }
   return rc;
 }

@@ -122,6 +122,8 @@ static int start(struct brig_sandbox *sandbox, struct brig_error *err) {
     rc = brig__fail_errno(err, errno, "start", "/dev/null");
   if (rc == 0) rc = open_queue(sandbox, err);
   if (rc == 0) rc = brig__pool_create(&options, &sandbox->pool, err);
+  if (rc == 0 && (sandbox->mapped = brig__mapped_new(brig__pool_id_map(sandbox->pool))) == NULL)
+    rc = brig__fail(err, BRIG_E_MEMORY, "start", "out of memory");
   if (rc == 0) rc = open_templates(sandbox, &options, err);
   if (rc == 0)
     rc = brig__module_store_open(sandbox->pool, cache, sandbox->settings->cache_max_bytes,
@@ -153,6 +155,7 @@ void brig_sandbox_close(struct brig_sandbox *sandbox) {
   if (sandbox == NULL) return;
   brig__templates_close(sandbox->templates);
   brig__module_store_close(sandbox->modules);
+  brig__mapped_free(sandbox->mapped);
   brig__pool_destroy(sandbox->pool);
   if (sandbox->null >= 0) close(sandbox->null);
   brig__queue_close(sandbox->queue);

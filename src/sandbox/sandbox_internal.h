@@ -11,6 +11,7 @@
 #include "pool/pool.h"
 #include "pool/templates.h"
 #include "sandbox/file_digests.h"
+#include "sandbox/mapped.h"
 #include "sandbox/queue.h"
 
 /* A list of strings of its own. */
@@ -36,6 +37,7 @@ struct brig_sandbox {
   struct pool *pool;
   struct module_store *modules;
   struct file_digests *digests;
+  struct mapped *mapped;
   struct templates *templates;
 };
 

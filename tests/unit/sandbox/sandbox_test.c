@@ -1,6 +1,5 @@
 /* The library as a program with threads uses it: real processes, real jail. */
 #include <brig/brig.h>
-#include <dirent.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "support/config.h"
+#include "support/count_entries.h"
 #include "support/modules.h"
 #include "support/processes.h"
 
@@ -210,15 +210,6 @@ static void permissions_are_checked_before_anything_else(void **state) {
     assert_int_equal(brig_sandbox_validate_permissions(sandbox, &request, &err), BRIG_E_PERMISSION);
     assert_string_equal(err.stage, "permissions");
   }
-}
-
-static size_t count_entries(const char *path) {
-  size_t count = 0;
-  DIR *directory = opendir(path);
-  assert_non_null(directory);
-  while (readdir(directory) != NULL) count++;
-  closedir(directory);
-  return count;
 }
 
 static long resident_kib(void) {

@@ -1,7 +1,6 @@
 /* Templates: what goes on from one is as fresh as what starts anew. With the real
  * interpreter, and both ways: workers forked ahead of demand, and on demand. */
 #include <brig/brig.h>
-#include <dirent.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -17,6 +16,7 @@
 #include "config/config.h"
 #include "guest/guest.h"
 #include "support/config.h"
+#include "support/count_entries.h"
 #include "support/modules.h"
 #include "support/processes.h"
 
@@ -98,15 +98,6 @@ static struct brig_sandbox *open_warm(const struct setting *settings) {
   struct brig_request request = program("");
   assert_true(becomes_warm(sandbox, &request));
   return sandbox;
-}
-
-static size_t count_entries(const char *path) {
-  size_t count = 0;
-  DIR *directory = opendir(path);
-  assert_non_null(directory);
-  while (readdir(directory) != NULL) count++;
-  closedir(directory);
-  return count;
 }
 
 static void what_is_seen_twice_is_warm_the_next_time(void **state) {

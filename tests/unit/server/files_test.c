@@ -1,5 +1,4 @@
 /* Files of sessions, as hostile guests leave them and hostile clients name them. */
-#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -18,6 +17,7 @@
 #include "base/utf8.h"
 #include "server/files.h"
 #include "session/session.h"
+#include "support/count_entries.h"
 
 #define OUTSIDE "what no client may see"
 
@@ -51,19 +51,11 @@ static int teardown(void **state) {
   return 0;
 }
 
-static int descriptors(void) {
-  int count = 0;
-  DIR *all = opendir("/proc/self/fd");
-  while (readdir(all) != NULL) count++;
-  closedir(all);
-  return count;
-}
-
-static int descriptors_before;
+static size_t descriptors_before;
 
 static int leaves_as_many_descriptors(void **state) {
   (void)state;
-  return descriptors() != descriptors_before;
+  return count_entries("/proc/self/fd") != descriptors_before;
 }
 
 /* Each test has an empty workspace, and a file beside it. */
@@ -80,7 +72,7 @@ static int clear(void **state) {
   free(secret);
   if (fd < 0 || brig__write_all(fd, OUTSIDE, strlen(OUTSIDE)) < 0) return 1;
   close(fd);
-  descriptors_before = descriptors();
+  descriptors_before = count_entries("/proc/self/fd");
   return 0;
 }
 

@@ -1,17 +1,7 @@
 /* Who may use a session when, and which sessions have a process: many threads, many
  * sessions, expiry, and what is asked of a session while its turn runs. */
 #include "session_fixture.h"
-
-#include <dirent.h>
-
-static size_t count_entries(const char *path) {
-  size_t count = 0;
-  DIR *listed = opendir(path);
-  assert_non_null(listed);
-  while (readdir(listed) != NULL) count++;
-  closedir(listed);
-  return count;
-}
+#include "support/count_entries.h"
 
 static void wait_until_saved(const char *id) {
   for (int tries = 0; tries < 5000 && is_live(NULL, id) != 0; tries++) usleep(1000);
@@ -411,7 +401,7 @@ static void a_thousand_sessions_leave_nothing(void **state) {
     pthread_join(threads[i], &failed);
     assert_null(failed);
   }
-  assert_int_equal(count_entries("/proc/self/fd"), fds);
+  assert_int_equal(wait_for_entries("/proc/self/fd", fds), fds); /* see sandbox/mapped.h */
   assert_int_equal(count_entries(path), files);
   for (int tries = 0; tries < 2000 && find_all(pids, 256) > processes; tries++) usleep(1000);
   assert_int_equal(find_all(pids, 256), processes);
