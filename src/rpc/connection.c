@@ -15,6 +15,9 @@
 /* Then no more of it is read, once so many frames wait for room. */
 #define QUEUE_MAX 1000
 
+/* How long one that is over waits for its client to close it, too. */
+#define LINGER_US UINT64_C(1000000)
+
 #define KEEPALIVE_S 60 /* and as long again until it is given up */
 
 static void count(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *context) {
@@ -64,9 +67,13 @@ static void free_socket(struct rpc_connection *connection) {
   bufferevent_free(socket);
 }
 
+static void close_calls(struct rpc_connection *connection) {
+  struct rpc_call *call;
+  while ((call = LIST_FIRST(&connection->calls)) != NULL) brig__rpc_call_closed(call);
+}
+
 void brig__rpc_connection_close(struct rpc_connection *connection) {
   struct rpc_server *server = connection->server;
-  struct rpc_call *call;
   if (connection->socket == NULL) return;
   LIST_REMOVE(connection, link);
   event_del(&connection->timer);
@@ -75,7 +82,7 @@ void brig__rpc_connection_close(struct rpc_connection *connection) {
   free_socket(connection);
   nghttp2_session_del(STEAL_PTR(connection->session));
   connection->call_count++; /* or it would go with the last of them */
-  while ((call = LIST_FIRST(&connection->calls)) != NULL) brig__rpc_call_closed(call);
+  close_calls(connection);
   connection->call_count--;
   server->counts.buffered_bytes -= connection->buffered; /* what the socket held */
   server->counts.connections--;
@@ -116,24 +123,66 @@ void brig__rpc_connection_quiet(struct rpc_connection *connection) {
     brig__rpc_timer_set(&connection->timer, 0);
 }
 
-/* Send what there is room for, and decide what comes next. May close it. */
-static void pump(struct rpc_connection *connection) {
-  struct bufferevent *socket = connection->socket;
-  struct evbuffer *output = bufferevent_get_output(socket);
-  nghttp2_session *session = connection->session;
+/* Frames of the session's, as many as there is room for. 0: that is all; 1: there may be
+ * more; or -1. */
+static int fill(struct rpc_connection *connection) {
+  struct evbuffer *output = bufferevent_get_output(connection->socket);
   while (evbuffer_get_length(output) < OUTPUT_BYTES) {
     const uint8_t *data;
-    ssize_t size = nghttp2_session_mem_send(session, &data);
-    if (size == 0) break;
-    if (size < 0 || bufferevent_write(socket, data, (size_t)size) < 0) {
-      brig__rpc_connection_close(connection);
-      return;
-    }
+    ssize_t size = nghttp2_session_mem_send(connection->session, &data);
+    if (size == 0) return 0;
+    if (size < 0 || evbuffer_add(output, data, (size_t)size) < 0) return -1;
     connection->server->counts.bytes_out += (uint64_t)size;
   }
-  size_t unsent = evbuffer_get_length(output);
-  if (unsent == 0 && !nghttp2_session_want_read(session) && !nghttp2_session_want_write(session))
+  return 1;
+}
+
+/* To a plain socket at once: libevent would ask first when it can be written to. It does
+ * so for what is left, as for all that TLS has, and between the parts of much, so that
+ * others are heard. */
+static int write_frames(struct rpc_connection *connection) {
+  struct bufferevent *socket = connection->socket;
+  struct evbuffer *output = bufferevent_get_output(socket);
+  int more = fill(connection);
+  if (more < 0 || bufferevent_openssl_get_ssl(socket) != NULL) return more;
+  evbuffer_unfreeze(output, 1);
+  evbuffer_write(output, bufferevent_getfd(socket));
+  evbuffer_freeze(output, 1);
+  if (more) more = fill(connection);
+  if (evbuffer_get_length(output) > 0)
+    bufferevent_enable(socket, EV_WRITE);
+  else
+    bufferevent_disable(socket, EV_WRITE);
+  return more;
+}
+
+/* All is said. What its client still sends would be answered with a reset, by which it may
+ * lose what is on its way there: so it is read, and closed when the client does. */
+static void linger(struct rpc_connection *connection) {
+  struct bufferevent *socket = connection->socket;
+  if (bufferevent_openssl_get_ssl(socket) != NULL ||
+      shutdown(bufferevent_getfd(socket), SHUT_WR) < 0) {
     brig__rpc_connection_close(connection);
+    return;
+  }
+  connection->ending = connection->lingers = true;
+  close_calls(connection);
+  brig__rpc_connection_wait(connection, "it is not closed", LINGER_US);
+  bufferevent_enable(socket, EV_READ);
+}
+
+/* Send what can be sent, and decide what comes next. May close it. */
+static void pump(struct rpc_connection *connection) {
+  struct bufferevent *socket = connection->socket;
+  nghttp2_session *session = connection->session;
+  if (connection->lingers) return;
+  if (write_frames(connection) < 0) {
+    brig__rpc_connection_close(connection);
+    return;
+  }
+  size_t unsent = evbuffer_get_length(bufferevent_get_output(socket));
+  if (unsent == 0 && !nghttp2_session_want_read(session) && !nghttp2_session_want_write(session))
+    linger(connection);
   else if (unsent < OUTPUT_BYTES || nghttp2_session_get_outbound_queue_size(session) < QUEUE_MAX)
     bufferevent_enable(socket, EV_READ);
   else
@@ -169,8 +218,9 @@ static bool feed(struct rpc_connection *connection) {
 
 static void on_read(struct bufferevent *socket, void *context) {
   struct rpc_connection *connection = context;
-  (void)socket;
-  if (feed(connection))
+  if (connection->lingers)
+    evbuffer_drain(bufferevent_get_input(socket), SIZE_MAX);
+  else if (feed(connection))
     pump(connection);
   else
     brig__rpc_connection_close(connection);

@@ -61,7 +61,7 @@ struct rpc_connection {
   struct event timer;
   const char *waits_for; /* and ends it */
   uint64_t buffered;
-  bool greeted, ending, to_flush;
+  bool greeted, ending, lingers, to_flush;
   struct rpc_peer peer;
   char address[ADDRESS_BYTES];
   char *certificate;

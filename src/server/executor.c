@@ -96,10 +96,13 @@ int brig__executor_run(struct executor *executor, void (*run)(void *context), vo
     *executor->last = job;
     executor->last = &job->next;
     executor->waiting++;
-    pthread_cond_signal(&executor->work);
   }
   pthread_mutex_unlock(&executor->lock);
-  if (rc < 0) free(job);
+  /* Not before: who wakes would wait for the lock. */
+  if (rc == 0)
+    pthread_cond_signal(&executor->work);
+  else
+    free(job);
   return rc;
 }
 
