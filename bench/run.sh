@@ -16,6 +16,8 @@ done
 wat2wasm ../tests/guests/hello.wat -o "$work/hello.wasm"
 cc -O2 -Wall -Wextra -I../include client.c "$build/libbrig.a" -lcrypto -lyaml -ljansson -lsqlite3 \
   -lpthread -ldl -o "$work/client"
+cc -O2 -Wall -Wextra caches.c -o "$work/caches"
+cc -O2 -Wall -Wextra calls.c -o "$work/calls" -lnghttp2
 
 if [ ! -e "$work/peers/ready" ]; then
   python3 -m venv "$work/peers"

@@ -1,4 +1,5 @@
-"""The server: a gRPC client of Go's on loopback beside libbrig called directly. Figures go to
+"""The server: gRPC clients on loopback, one of Go's and one in C (calls.c), which leaves more of
+the processors to the server, beside libbrig called directly. Figures go to
 BUILD/bench/server.json.
 
     server.py BUILD WASMTIME ROUNDS
@@ -66,9 +67,9 @@ templates:
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) * 1024 / 1e6
 
-    def load(self, method, request, callers, count):
+    def load(self, client, method, request, callers, count):
         """(a second, milliseconds of each)"""
-        done = subprocess.run([work / "load", self.address, method, request, str(callers), str(count)],
+        done = subprocess.run([work / client, self.address, method, request, str(callers), str(count)],
                               check=True, capture_output=True, text=True).stdout.split()
         return count / float(done[-1]), [float(word) for word in done[:-2]]
 
@@ -92,17 +93,18 @@ for _ in range(5):
 server, library = Server(), Client("server-library", TEMPLATE)
 results = {"start_ms": starts, "callers": {}}
 for callers in 1, 8, 64:
-    each = {"server": [], "library": [], "server_rate": [], "library_rate": []}
+    each = {f"{name}{what}": [] for name in ("go", "c", "library") for what in ("", "_rate")}
     count = 200 if callers == 1 else 800
     for _ in range(max(3, rounds // 8)):
         seconds, taken = library.load(callers, count // callers, f"code python {HELLO}")
         each["library"] += taken
         each["library_rate"].append(len(taken) / seconds)
-        rate, taken = server.load(EXECUTE, execute, callers, count)
-        each["server"] += taken
-        each["server_rate"].append(rate)
+        for name, client in ("go", "load"), ("c", "calls"):
+            rate, taken = server.load(client, EXECUTE, execute, callers, count)
+            each[name] += taken
+            each[f"{name}_rate"].append(rate)
     results["callers"][callers] = each
-results["health_rate"] = [server.load(HEALTH, empty, 16, 20000)[0] for _ in range(3)]
+results["health_rate"] = [server.load("load", HEALTH, empty, 16, 20000)[0] for _ in range(3)]
 before = server.resident_mb()
 with subprocess.Popen([work / "load", server.address, "idle", "1000"], stdin=subprocess.PIPE,
                       stdout=subprocess.PIPE) as idle:
@@ -113,17 +115,18 @@ library.close()
 server.close()
 (work / "server.json").write_text(json.dumps(results, indent=1))
 
-print("\nExecuteTask of print('hello') by grpc-go on loopback, and libbrig called directly; ms")
+print("\nExecuteTask of print('hello') by grpc-go on loopback, by a client in C, and libbrig called\n"
+      "directly: p50, p90, p99 in ms, and calls a second")
 for callers, each in results["callers"].items():
-    ours, library = ([percentile(each[name], share) for share in (0.5, 0.9, 0.99)]
-                     for name in ("server", "library"))
-    print(f"  {callers:>2} callers: p50, p90, p99 {', '.join(f'{value:.2f}' for value in ours)}; "
-          f"libbrig {', '.join(f'{value:.2f}' for value in library)}; "
-          f"{median(each['server_rate']):.0f} a second, libbrig {median(each['library_rate']):.0f}")
+    print(f"  {callers:>2} callers: " + "; ".join(
+        f"{name} {', '.join(f'{percentile(each[name], share):.2f}' for share in (0.5, 0.9, 0.99))}, "
+        f"{median(each[f'{name}_rate']):.0f}" for name in ("go", "c", "library")))
 one, eight = results["callers"][1], results["callers"][8]
-print(f"median at 1 caller, of libbrig's: {median(one['server']) / median(one['library']):.2f} (at most "
-      f"1.5); a second at 8 callers: "
-      f"{median(a / b for a, b in zip(eight['server_rate'], eight['library_rate'])):.2f} (at least 0.8)")
+go, c = (median(a / b for a, b in zip(eight[f"{name}_rate"], eight["library_rate"]))
+         for name in ("go", "c"))
+print(f"of libbrig's: median at 1 caller by grpc-go {median(one['go']) / median(one['library']):.2f} "
+      f"(at most 1.5); a second at 8 callers by the client in C {c:.2f} (at least 0.8), by grpc-go "
+      f"{go:.2f}")
 print(f"HealthCheck: {median(results['health_rate']):.0f} a second (at least 10,000)")
 print(f"1,000 idle connections: {results['idle_mb'][1]:.1f} MB, without them "
       f"{results['idle_mb'][0]:.1f} (under 50)")

