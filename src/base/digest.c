@@ -2,10 +2,54 @@
 
 #include <errno.h>
 #include <openssl/evp.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 int brig__digest(const void *data, size_t size, struct brig_digest *ret_digest) {
   return EVP_Digest(data, size, ret_digest->bytes, NULL, EVP_sha256(), NULL) == 1 ? 0 : -ENOMEM;
+}
+
+/* OpenSSL takes 15 us to begin, of the 500 that an execution takes. */
+#define LATELY     16
+#define LATELY_MAX 65536
+static struct {
+  pthread_mutex_t lock;
+  size_t next;
+  struct {
+    void *data;
+    size_t size;
+    struct brig_digest digest;
+  } items[LATELY];
+} lately = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* With the lock. */
+static int digest_or_remember(const void *data, size_t size, struct brig_digest *ret_digest) {
+  for (size_t i = 0; i < LATELY; i++)
+    if (lately.items[i].size == size && memcmp(lately.items[i].data, data, size) == 0) {
+      *ret_digest = lately.items[i].digest;
+      return 0;
+    }
+  int rc = brig__digest(data, size, ret_digest);
+  void *copy = rc == 0 ? malloc(size) : NULL;
+  if (copy == NULL) return rc;
+  memcpy(copy, data, size);
+  size_t at = lately.next++ % LATELY;
+  free(lately.items[at].data);
+  lately.items[at].data = copy;
+  lately.items[at].size = size;
+  lately.items[at].digest = *ret_digest;
+  return 0;
+}
+
+int brig__digest_repeated(const void *data, size_t size, struct brig_digest *ret_digest) {
+  /* Whoever has the lock may be in the process that this one was forked from. */
+  if (size == 0 || size > LATELY_MAX || pthread_mutex_trylock(&lately.lock) != 0)
+    return brig__digest(data, size, ret_digest);
+  int rc = digest_or_remember(data, size, ret_digest);
+  pthread_mutex_unlock(&lately.lock);
+  return rc;
 }
 
 int brig__digest_fd(int fd, struct brig_digest *ret_digest) {

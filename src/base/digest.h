@@ -14,6 +14,10 @@ struct brig_digest {
 /* 0 or -errno. */
 int brig__digest(const void *data, size_t size, struct brig_digest *ret_digest);
 
+/* The same, of data that comes again and again: the last few are remembered, with the data.
+ * Any thread. */
+int brig__digest_repeated(const void *data, size_t size, struct brig_digest *ret_digest);
+
 /* The digest of what is left to read of `fd`. 0 or -errno. */
 int brig__digest_fd(int fd, struct brig_digest *ret_digest);
 

@@ -15,6 +15,9 @@
  * zygote itself counts as lost. */
 #define GRACE_US UINT64_C(10000000)
 
+/* So many of 64 KiB: pipes of 1 MiB are the largest that anybody may have (pipe(7)). */
+#define PIPE_READS 17
+
 enum { CONTROL, STATUS, OUT, ERR, REPLY, CANCEL, WATCHED };
 
 struct exchange {
@@ -108,7 +111,7 @@ static int send_task(struct zygote_process *process, struct exchange *exchange) 
 
 /* Returns false at the end of the stream. */
 static bool drain(struct exchange *exchange, int which) {
-  char buffer[65536];
+  char buffer[65536] __attribute__((uninitialized)); /* or all of it would be zeroed each time */
   ssize_t got = read(exchange->watched[which].fd, buffer, sizeof buffer);
   if (got < 0) return errno == EAGAIN || errno == EINTR;
   if (got > 0)
@@ -162,14 +165,14 @@ static bool open_ends(const struct exchange *exchange) {
   return false;
 }
 
-/* What a guest wrote before its worker reported is in the pipes by then. */
+/* What a guest wrote before its worker reported is in the pipes by then. A state that is
+ * more than a guest may go on writing: no more than a pipe can hold is read. */
 static void drain_rest(struct exchange *exchange) {
-  for (int which = OUT; which <= REPLY; which++)
-    while (exchange->watched[which].fd >= 0) {
-      struct pollfd one = {exchange->watched[which].fd, POLLIN, 0};
-      if (poll(&one, 1, 0) <= 0) break;
-      serve(exchange, which);
-    }
+  struct pollfd *ends = &exchange->watched[OUT];
+  for (int reads = 0; reads < PIPE_READS && poll(ends, REPLY - OUT + 1, 0) > 0; reads++)
+    for (int which = OUT; which <= REPLY; which++)
+      if (exchange->watched[which].fd >= 0 && exchange->watched[which].revents != 0)
+        serve(exchange, which);
 }
 
 /* Until the worker has reported, or is reaped, and its output is read. The answer

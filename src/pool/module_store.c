@@ -89,7 +89,7 @@ static int make_key(const struct module_store *store, const struct module_reques
   material.processor = store->processor;
   material.settings = request->settings;
   memcpy(material.engine, brig__pool_hello(store->pool)->engine, sizeof material.engine);
-  return brig__digest(&material, sizeof material, ret_key);
+  return brig__digest_repeated(&material, sizeof material, ret_key);
 }
 
 static bool cancelled(int cancel_fd) {

@@ -29,7 +29,7 @@ int brig__warm_key(const struct template_kind *kind, struct brig_digest *ret_key
   memcpy(all, &head, sizeof head);
   memcpy(all + sizeof head, kind->strings->data, kind->strings->size);
   memcpy(all + sizeof head + kind->strings->size, tenant, tenant_size);
-  return brig__digest(all, size, ret_key);
+  return brig__digest_repeated(all, size, ret_key);
 }
 
 /* The most that any request may have. A request's own is set after the fork. */

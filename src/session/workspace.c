@@ -36,28 +36,35 @@ static size_t tenant_length(const char *owner) {
 
 static int name_directories(const char *owner, struct names *names) {
   struct brig_digest digest;
-  if (brig__digest(owner, tenant_length(owner), &digest) < 0) return -1;
+  if (brig__digest_repeated(owner, tenant_length(owner), &digest) < 0) return -1;
   brig__digest_hex(&digest, names->of_tenant);
-  if (brig__digest(owner, strlen(owner), &digest) < 0) return -1;
+  if (brig__digest_repeated(owner, strlen(owner), &digest) < 0) return -1;
   brig__digest_hex(&digest, names->of_owner);
   names->of_tenant[NAME_LENGTH] = names->of_owner[NAME_LENGTH] = '\0';
   return 0;
 }
 
-static int make(const char *path, struct brig_error *err) {
-  struct stat st;
-  if (mkdir(path, 0700) < 0 && errno != EEXIST)
-    return brig__fail_errno(err, errno, "session", "making the directory %s", path);
-  if (lstat(path, &st) < 0) return brig__fail_errno(err, errno, "session", "%s", path);
-  if (S_ISDIR(st.st_mode) && st.st_uid == geteuid()) return 0;
+/* It may be there already, as it mostly is. */
+static int make(const char *path, struct stat *ret_st, struct brig_error *err) {
+  for (int tries = 0; lstat(path, ret_st) < 0; tries++) {
+    if (errno != ENOENT || tries > 0) return brig__fail_errno(err, errno, "session", "%s", path);
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+      return brig__fail_errno(err, errno, "session", "making the directory %s", path);
+  }
+  if (S_ISDIR(ret_st->st_mode) && ret_st->st_uid == geteuid()) return 0;
   return brig__fail(err, BRIG_E_PERMISSION, "session",
                     "%s is not a directory of ours: remove it, or set session.workspaces_directory",
                     path);
 }
 
+/* How exactly the time of the last use is kept. */
+#define USE_SECONDS 1
+
 /* Changes its ctime, which no guest can set. */
-static void note_use(const char *path) {
-  utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW);
+static void note_use(const char *path, const struct stat *st) {
+  time_t now = time(NULL);
+  if (now < st->st_ctime || now > st->st_ctime + USE_SECONDS)
+    utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW);
 }
 
 static int no_memory(struct brig_error *err) {
@@ -79,11 +86,12 @@ int brig__workspace_open(const char *directory, const char *owner, const char *i
   CLEANUP_FREE char *memory = of_owner == NULL ? NULL : brig__format("%s/" MEMORY, of_owner);
   if (of_tenant == NULL || (workspace == NULL && id != NULL) || memory == NULL)
     return no_memory(err);
-  rc = make(of_tenant, err);
-  if (rc == 0) rc = make(of_owner, err);
-  if (rc == 0 && workspace != NULL) rc = make(workspace, err);
-  if (rc == 0 && workspace != NULL) note_use(workspace);
-  if (rc == 0) rc = make(memory, err);
+  struct stat st;
+  rc = make(of_tenant, &st, err);
+  if (rc == 0) rc = make(of_owner, &st, err);
+  if (rc == 0) rc = make(memory, &st, err);
+  if (rc == 0 && workspace != NULL) rc = make(workspace, &st, err);
+  if (rc == 0 && workspace != NULL) note_use(workspace, &st);
   if (rc < 0) return rc;
   if (workspace != NULL) *ret_workspace = STEAL_PTR(workspace);
   *ret_memory = STEAL_PTR(memory);
@@ -120,10 +128,9 @@ static int find_user(const char *of_tenant, const char *id, char **ret_path) {
   return rc;
 }
 
-static int check_ours(const char *path) {
-  struct stat st;
-  if (lstat(path, &st) < 0) return -errno;
-  return S_ISDIR(st.st_mode) && st.st_uid == geteuid() ? 0 : -EPERM;
+static int check_ours(const char *path, struct stat *ret_st) {
+  if (lstat(path, ret_st) < 0) return -errno;
+  return S_ISDIR(ret_st->st_mode) && ret_st->st_uid == geteuid() ? 0 : -EPERM;
 }
 
 int brig__workspace_find(const char *directory, const char *owner, const char *id, bool any_user,
@@ -135,11 +142,12 @@ int brig__workspace_find(const char *directory, const char *owner, const char *i
   CLEANUP_FREE char *path =
       of_tenant == NULL ? NULL : brig__format("%s/%s/%s", of_tenant, names.of_owner, id);
   if (path == NULL) return -ENOMEM;
-  int rc = check_ours(path);
+  struct stat st;
+  int rc = check_ours(path, &st);
   if (rc == -ENOENT && any_user && (rc = find_user(of_tenant, id, &path)) == 0)
-    rc = check_ours(path);
+    rc = check_ours(path, &st);
   if (rc < 0) return rc;
-  note_use(path);
+  note_use(path, &st);
   *ret_path = STEAL_PTR(path);
   return 0;
 }
@@ -276,7 +284,7 @@ static void sweep_owner(DIR *owner, time_t unused_since) {
   if (owner == NULL) return;
   for (const char *name; (name = next_name(owner)) != NULL;)
     if (fstatat(dirfd(owner), name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-        st.st_ctim.tv_sec < unused_since)
+        st.st_ctim.tv_sec + USE_SECONDS < unused_since)
       brig__remove_tree(dirfd(owner), name);
   closedir(owner);
 }

@@ -258,7 +258,7 @@ static void workspaces_that_nobody_uses_are_removed(void **state) {
   assert_int_equal(brig__workspace_open(path, "owner", "old", &workspace, &memory, NULL), 0);
   snprintf(other, sizeof other, "%s/workspaces/elsewhere", directory);
   assert_int_equal(symlink("/", other), 0);
-  sleep(2); /* times of files are compared in whole seconds */
+  sleep(3); /* times of files are compared in whole seconds, and kept to one */
   OPEN("session.kept_secs", "0.001", "session.timeout_secs", "0.001",
        "wasi.execution_timeout_secs", "0.001", "ceiling.execution_timeout_secs", "0.001",
        "session.save_interval_secs", "0.05");
