@@ -101,17 +101,55 @@ char *brig__format(const char *format, ...) {
   return rc < 0 ? NULL : text;
 }
 
-void brig__remove_tree(int parent, const char *name) {
+static bool removed(int parent, const char *name) {
+  return unlinkat(parent, name, 0) == 0 || unlinkat(parent, name, AT_REMOVEDIR) == 0;
+}
+
+DIR *brig__open_directory(int parent, const char *name) {
   int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-  if (directory != NULL) {
-    for (struct dirent *item; (item = readdir(directory)) != NULL;) {
-      if (strcmp(item->d_name, ".") == 0 || strcmp(item->d_name, "..") == 0) continue;
-      if (unlinkat(fd, item->d_name, 0) < 0) brig__remove_tree(fd, item->d_name);
+  int cause = errno;
+  if (directory == NULL && fd >= 0) close(fd);
+  errno = cause;
+  return directory;
+}
+
+/* Each name in it but its own and its parent's. */
+static const char *next_name(DIR *directory) {
+  struct dirent *item = readdir(directory);
+  while (item != NULL && (strcmp(item->d_name, ".") == 0 || strcmp(item->d_name, "..") == 0))
+    item = readdir(directory);
+  return item == NULL ? NULL : item->d_name;
+}
+
+/* What is in a directory of `top` is removed, or moves up. Returns whether anything was done. */
+static bool lift(int top, const char *name, unsigned *moved) {
+  DIR *directory = brig__open_directory(top, name);
+  bool done = false;
+  for (const char *below; directory != NULL && (below = next_name(directory)) != NULL;) {
+    char fresh[32];
+    if (removed(dirfd(directory), below)) {
+      done = true;
+      continue;
     }
-    closedir(directory);
-  } else if (fd >= 0) {
-    close(fd);
+    do snprintf(fresh, sizeof fresh, "brig-removes-%u", (*moved)++);
+    while (faccessat(top, fresh, F_OK, AT_SYMLINK_NOFOLLOW) == 0);
+    if (renameat(dirfd(directory), below, top, fresh) == 0) done = true;
   }
-  unlinkat(parent, name, AT_REMOVEDIR);
+  if (directory != NULL) closedir(directory);
+  return removed(top, name) || done;
+}
+
+/* Whoever made it may have made it as deep as there is room, so nothing here goes down with
+ * it: each directory moves up once, and is emptied there. */
+void brig__remove_tree(int parent, const char *name) {
+  unsigned moved = 0;
+  bool done = true;
+  while (!removed(parent, name) && done) {
+    DIR *top = brig__open_directory(parent, name);
+    done = false;
+    for (const char *below; top != NULL && (below = next_name(top)) != NULL;)
+      if (removed(dirfd(top), below) || lift(dirfd(top), below, &moved)) done = true;
+    if (top != NULL) closedir(top);
+  }
 }

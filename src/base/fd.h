@@ -6,6 +6,7 @@
 #ifndef BRIG_BASE_FD_H
 #define BRIG_BASE_FD_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -57,6 +58,9 @@ int brig__seal(int fd);
 
 /* Make a directory and its parents, each 0700. 0 or -errno. */
 int brig__mkdir_p(const char *path);
+
+/* To be read, and never through a symbolic link: to closedir(), or NULL and errno. */
+DIR *brig__open_directory(int parent, const char *name);
 
 /* Remove a file, or a directory with all that is in it, never through a symbolic link.
  * Best effort. */

@@ -16,15 +16,14 @@
 #define WORK_ABANDONED (24 * 3600)
 
 static void remove_abandoned(int guests) {
-  int fd = openat(guests, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+  DIR *directory = brig__open_directory(guests, ".");
   if (directory == NULL) return;
   for (struct dirent *item; (item = readdir(directory)) != NULL;) {
     struct stat st;
     if (strncmp(item->d_name, WORK, strlen(WORK)) != 0) continue;
-    if (fstatat(fd, item->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+    if (fstatat(guests, item->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
         st.st_mtim.tv_sec + WORK_ABANDONED < time(NULL))
-      brig__remove_tree(fd, item->d_name);
+      brig__remove_tree(guests, item->d_name);
   }
   closedir(directory);
 }

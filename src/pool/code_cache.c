@@ -134,18 +134,14 @@ static bool has_suffix(const char *name) {
 static struct entry *list(struct code_cache *cache, size_t *ret_count) {
   struct entry *entries = NULL;
   size_t count = 0, capacity = 0;
-  int fd = openat(cache->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-  if (directory == NULL) {
-    if (fd >= 0) close(fd);
-    return NULL;
-  }
+  DIR *directory = brig__open_directory(cache->directory, ".");
+  if (directory == NULL) return NULL;
   for (struct dirent *item; (item = readdir(directory)) != NULL;) {
     struct stat st;
-    if (fstatat(fd, item->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) continue;
+    if (fstatat(cache->directory, item->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) continue;
     if (strncmp(item->d_name, PART, strlen(PART)) == 0 &&
         st.st_mtim.tv_sec + PART_ABANDONED < time(NULL))
-      unlinkat(fd, item->d_name, 0);
+      unlinkat(cache->directory, item->d_name, 0);
     if (!has_suffix(item->d_name)) continue;
     if (count == capacity) {
       capacity = capacity == 0 ? 64 : 2 * capacity;

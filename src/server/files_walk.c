@@ -67,13 +67,8 @@ static int read_names(struct walking *walking, DIR *directory, struct names *nam
 }
 
 static int list(struct walking *walking, int fd, const char *path, struct names *names) {
-  int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR *directory = copy < 0 ? NULL : fdopendir(copy);
-  if (directory == NULL) {
-    int cause = errno;
-    if (copy >= 0) close(copy);
-    return brig__files_fail_errno(walking->call, path, -cause);
-  }
+  DIR *directory = brig__open_directory(fd, ".");
+  if (directory == NULL) return brig__files_fail_errno(walking->call, path, -errno);
   int rc = read_names(walking, directory, names);
   closedir(directory);
   return rc <= 0 ? rc : stop(walking, "there are more files than", FILES_WALKED_MAX);

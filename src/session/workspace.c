@@ -98,13 +98,6 @@ int brig__workspace_open(const char *directory, const char *owner, const char *i
   return 0;
 }
 
-static DIR *open_directory(int parent, const char *name) {
-  int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-  if (directory == NULL && fd >= 0) close(fd);
-  return directory;
-}
-
 /* The next one in it that is not hidden. */
 static const char *next_name(DIR *directory) {
   struct dirent *item;
@@ -224,15 +217,13 @@ static bool scan_item(struct scan *scan, int directory, const char *name, const 
 static bool scan_directory(struct scan *scan, int parent, const char *name, const char *path,
                            int depth) {
   if (depth > DEPTH_MAX) return false;
-  int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (fd < 0) return errno == ENOENT; /* another session of the user's removed it */
-  DIR *directory = fdopendir(fd);
-  bool all = directory != NULL;
-  if (!all) close(fd);
+  DIR *directory = brig__open_directory(parent, name);
+  if (directory == NULL) return errno == ENOENT; /* another session of the user's removed it */
+  bool all = true;
   for (struct dirent *item; all && (item = readdir(directory)) != NULL;)
     if (strcmp(item->d_name, ".") != 0 && strcmp(item->d_name, "..") != 0)
-      all = scan_item(scan, fd, item->d_name, path, depth);
-  if (directory != NULL) closedir(directory);
+      all = scan_item(scan, dirfd(directory), item->d_name, path, depth);
+  closedir(directory);
   return all;
 }
 
@@ -292,7 +283,7 @@ static void sweep_owner(DIR *owner, time_t unused_since) {
 static void sweep_tenant(DIR *tenant, time_t unused_since) {
   if (tenant == NULL) return;
   for (const char *name; (name = next_name(tenant)) != NULL;)
-    sweep_owner(open_directory(dirfd(tenant), name), unused_since);
+    sweep_owner(brig__open_directory(dirfd(tenant), name), unused_since);
   closedir(tenant);
 }
 
@@ -300,7 +291,7 @@ void brig__workspace_sweep(const char *path, time_t unused_since) {
   DIR *all = opendir(path);
   if (all == NULL) return;
   for (const char *name; (name = next_name(all)) != NULL;)
-    sweep_tenant(open_directory(dirfd(all), name), unused_since);
+    sweep_tenant(brig__open_directory(dirfd(all), name), unused_since);
   closedir(all);
 }
 
