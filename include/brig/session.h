@@ -175,7 +175,7 @@ struct brig_session_info {
   uint64_t turns;
   uint64_t created_us, used_us; /* CLOCK_REALTIME */
   int live;                     /* 1: it has a process; 0: it is saved */
-  uint64_t memory_bytes;        /* live: of the process, beside what it shares */
+  uint64_t memory_bytes;        /* live: of its processes, each beside its template's */
   uint64_t saved_bytes;
 };
 

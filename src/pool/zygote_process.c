@@ -123,7 +123,6 @@ struct zygote_process *brig__zygote_process_state(struct zygote_process *process
       .socket = socket,
       .id_map = -1,
       .memory_bytes = process->memory_bytes,
-      .resident_bytes = process->resident_bytes,
       .metered = process->metered};
   return state;
 }

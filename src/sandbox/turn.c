@@ -10,8 +10,9 @@
 #include "base/fd.h"
 #include "sandbox/execution.h"
 
-/* A state's process, beside what its guest has: stacks, page tables. */
-#define STATE_BYTES (UINT64_C(512) << 10)
+/* Of a state's process: stacks, page tables, and what it wrote to of the memory that it
+ * was forked with. */
+#define STATE_BYTES (UINT64_C(1) << 20)
 
 #define BRANCH_TIMEOUT_US 5000000
 
@@ -196,7 +197,6 @@ int brig__state_branch(struct zygote_process *state, struct zygote_process **ret
 void brig__state_end(struct zygote_process *state) { brig__zygote_process_unref(state); }
 
 uint64_t brig__state_bytes(const struct zygote_process *state, const struct brig_result *result) {
-  uint64_t more =
-      result->rss_bytes > state->resident_bytes ? result->rss_bytes - state->resident_bytes : 0;
-  return more + STATE_BYTES;
+  uint64_t has = result->memory_bytes, had = state->memory_bytes;
+  return (has > had ? has - had : 0) + STATE_BYTES;
 }

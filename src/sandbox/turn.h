@@ -65,7 +65,8 @@ int brig__state_branch(struct zygote_process *state, struct zygote_process **ret
 /* End it. Accepts NULL. */
 void brig__state_end(struct zygote_process *state);
 
-/* How much memory of its own it has had, beyond its template's, by the word of `result`. */
+/* How much memory it has beyond its template's, by the word of `result`: what its guest's has
+ * grown by, and some. The kernel tells only what it shares, too. */
 uint64_t brig__state_bytes(const struct zygote_process *state, const struct brig_result *result);
 
 #endif

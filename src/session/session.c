@@ -334,12 +334,12 @@ static int branch_to(struct brig_sessions *sessions, struct session *from, const
   if (rc < 0) return rc;
   to->guest = strdup(from->guest);
   rc = to->guest == NULL ? brig__store_no_memory(err)
-                         : brig__state_branch(from->states[0], &state, err);
+                         : brig__state_branch(from->states[0].process, &state, err);
   if (rc == BRIG_E_LOST) brig__session_forget(sessions, from);
   if (rc == 0) {
     to->turns = from->turns;
     brig__session_unsaved(to);
-    brig__session_push(sessions, to, state, from->bytes);
+    brig__session_push(sessions, to, state, from->states[0].bytes);
     brig__session_store_at_once(sessions, to);
   }
   brig__session_leave(sessions, to);

@@ -29,6 +29,11 @@ struct session_owner {
   uint64_t live;
 };
 
+struct session_state {
+  struct zygote_process *process;
+  uint64_t bytes; /* that it has had of its own, or has in common with others here */
+};
+
 struct session {
   /* Constant. */
   struct session_owner *of;
@@ -45,9 +50,8 @@ struct session {
   } seen_as;
   /* With its turn. */
   char *guest;                    /* "python"; NULL: not known yet. Constant while live */
-  struct zygote_process **states; /* the current one first, then those before it */
+  struct session_state *states; /* the current one first, then those before it */
   size_t state_count;
-  uint64_t bytes; /* of the current one */
   struct {        /* what saving and coming back may use: as the turns were allowed */
     uint64_t memory_bytes;
     bool metered;

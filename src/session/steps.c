@@ -98,7 +98,7 @@ static void set_request(const struct brig_settings *settings, struct step *step,
 }
 
 static struct zygote_process *current(const struct session *session) {
-  return session->state_count > 0 ? session->states[0] : NULL;
+  return session->state_count > 0 ? session->states[0].process : NULL;
 }
 
 struct workspace_size brig__workspace_most(const struct brig_settings *settings) {

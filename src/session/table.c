@@ -66,7 +66,7 @@ static struct session *new_session(const struct brig_settings *settings, const c
   struct session *session = calloc(1, sizeof *session);
   if (session == NULL) return NULL;
   session->id = strdup(id);
-  session->states = calloc(settings->session_undo + 1, sizeof(struct zygote_process *));
+  session->states = calloc(settings->session_undo + 1, sizeof *session->states);
   session->used_us = session->created_us = brig__real_us();
   if (session->id != NULL && session->states != NULL &&
       brig__queue_open(&policy, &session->turns_of, NULL) == 0)
@@ -122,7 +122,8 @@ static int claim(struct brig_sessions *sessions, struct session *session,
 /* With the lock, and its turn. */
 static void show(struct brig_sessions *sessions, struct session *session) {
   bool live = session->state_count > 0;
-  uint64_t bytes = live ? session->bytes : 0;
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < session->state_count; i++) bytes += session->states[i].bytes;
   sessions->bytes += bytes - session->seen_as.bytes;
   session->of->live += (uint64_t)live - (uint64_t)session->seen_as.live;
   session->seen_as.live = live;
@@ -240,24 +241,23 @@ int brig__session_enter_new(struct brig_sessions *sessions, const char *owner, c
 }
 
 void brig__session_end_states(struct session *session) {
-  while (session->state_count > 0) brig__state_end(session->states[--session->state_count]);
+  while (session->state_count > 0) brig__state_end(session->states[--session->state_count].process);
 }
 
 void brig__session_push(struct brig_sessions *sessions, struct session *session,
                         struct zygote_process *state, uint64_t bytes) {
   size_t most = sessions->settings->session_undo + 1;
-  if (session->state_count == most) brig__state_end(session->states[--session->state_count]);
+  if (session->state_count == most) brig__state_end(session->states[--session->state_count].process);
   memmove(session->states + 1, session->states, session->state_count * sizeof *session->states);
-  session->states[0] = state;
+  session->states[0] = (struct session_state){state, bytes};
   session->state_count++;
-  session->bytes = bytes;
   pthread_mutex_lock(&sessions->lock);
   touch(sessions, session);
   pthread_mutex_unlock(&sessions->lock);
 }
 
 void brig__session_pop(struct session *session) {
-  brig__state_end(session->states[0]);
+  brig__state_end(session->states[0].process);
   memmove(session->states, session->states + 1, --session->state_count * sizeof *session->states);
 }
 

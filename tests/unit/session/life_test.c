@@ -382,6 +382,22 @@ static void *make_and_drop(void *context) {
   return (void *)failed;
 }
 
+/* 30 MB and what undo goes back to, which may be as much, for each. */
+static void the_budget_of_memory_counts_earlier_states(void **state) {
+  (void)state;
+  OPEN("session.memory_bytes", "150M", "session.undo", "1");
+  gives("a", "x = bytearray(b'x') * (30 << 20)", NULL);
+  gives("a", "x = bytearray(b'y') * (30 << 20)", NULL);
+  gives("b", "1", "1");
+  assert_int_equal(is_live(NULL, "a"), 1);
+  gives("b", "x = bytearray(b'x') * (30 << 20)", NULL);
+  gives("b", "x = bytearray(b'y') * (30 << 20)", NULL);
+  assert_int_equal(is_live(NULL, "a"), 0);
+  assert_int_equal(is_live(NULL, "b"), 1);
+  gives("a", "x[0]", "121");
+  close_sessions();
+}
+
 static void a_thousand_sessions_leave_nothing(void **state) {
   (void)state;
   pthread_t threads[2];
@@ -425,6 +441,7 @@ int main(void) {
       ALONE(a_turn_that_must_be_saved_and_cannot_is_undone),
       ALONE(limits_of_the_operator_hold_for_saving_too),
       ALONE(the_same_id_is_another_session_for_each_user),
+      ALONE(the_budget_of_memory_counts_earlier_states),
       ALONE(a_thousand_sessions_leave_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
