@@ -71,7 +71,7 @@ def turns_and_undo(count):
 
 def thousand():
     """Private memory of the states of 1,000 sessions, and turns on all in random order."""
-    many = client("many", f", max_live: {LIVE}, memory_bytes: 16G, save_at_once: false")
+    many = client("many", f", max_live: {LIVE}, save_at_once: false")
     many.fields(f"turn s0 {CREATE}")  # Its own process is left out with the zygotes.
     zygotes = set(many.descendants())
     for number in range(1, LIVE):
