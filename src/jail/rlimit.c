@@ -6,11 +6,12 @@
 /* Of all sessions of a zygote, and of its other workers. */
 #define SESSION_PROCESSES 20000
 
+/* Or to what there is, if that is less. */
 static int set(__rlimit_resource_t resource, uint64_t value) {
-  struct rlimit now;
-  if (getrlimit(resource, &now) < 0) return -errno;
-  rlim_t bounded = value < now.rlim_max ? (rlim_t)value : now.rlim_max;
-  struct rlimit limit = {bounded, bounded};
+  struct rlimit limit = {(rlim_t)value, (rlim_t)value};
+  if (setrlimit(resource, &limit) == 0) return 0;
+  if (errno != EPERM || getrlimit(resource, &limit) < 0) return -errno;
+  limit.rlim_cur = limit.rlim_max;
   return setrlimit(resource, &limit) < 0 ? -errno : 0;
 }
 
