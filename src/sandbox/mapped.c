@@ -15,6 +15,7 @@
 
 #define KEPT_US  UINT64_C(3000000)
 #define KEPT_MAX 64
+#define SEEN_MAX 64
 
 /* What was mapped, and through which mount; while its own is kept no other gets its inode. */
 struct origin {
@@ -29,6 +30,11 @@ struct kept {
   uint64_t until_us;
 };
 
+struct seen {
+  struct origin origin;
+  uint64_t until_us;
+};
+
 struct mapped {
   int id_map;
   pthread_mutex_t lock;
@@ -37,6 +43,8 @@ struct mapped {
   bool running, closing;
   struct kept items[KEPT_MAX]; /* those that go first come first */
   size_t count;
+  struct seen seen[SEEN_MAX]; /* the next to be forgotten is at `oldest` */
+  size_t oldest;
 };
 
 struct mapped *brig__mapped_new(int id_map) {
@@ -109,9 +117,22 @@ static int find(struct mapped *mapped, const struct origin *origin) {
   return fd;
 }
 
+/* With the lock. Those of many sessions, each used now and then, would only be in the way. */
+static bool comes_again(struct mapped *mapped, const struct origin *origin) {
+  uint64_t now_us = brig__now_us();
+  for (size_t i = 0; i < SEEN_MAX; i++)
+    if (now_us < mapped->seen[i].until_us && same(&mapped->seen[i].origin, origin)) return true;
+  mapped->seen[mapped->oldest++ % SEEN_MAX] = (struct seen){*origin, now_us + KEPT_US};
+  return false;
+}
+
 /* A copy of it, if there is room, and somebody to let go of it. */
 static void keep(struct mapped *mapped, const struct origin *origin, int fd) {
   pthread_mutex_lock(&mapped->lock);
+  if (!comes_again(mapped, origin)) {
+    pthread_mutex_unlock(&mapped->lock);
+    return;
+  }
   if (!mapped->running) mapped->running = brig__thread_start(&mapped->thread, let_go, mapped) == 0;
   int copy = mapped->running && mapped->count < KEPT_MAX ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
   if (copy >= 0) {
