@@ -1,7 +1,6 @@
 #include "pool/hot_pages.h"
 
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -126,12 +125,12 @@ static void collapse_data(const struct hot_ranges *ranges) {
   }
 }
 
-void brig__hot_pages_settle(const struct hot_pages *pages) {
+void brig__hot_pages_settle(const struct hot_pages *pages, bool data) {
   const struct hot_ranges *images = &pages->images;
   collapse_files(&pages->read);
   for (size_t i = 0; i < images->count; i++)
     madvise((void *)images->items[i].start, images->items[i].size, MADV_DONTNEED);
-  collapse_data(&pages->data);
+  if (data) collapse_data(&pages->data);
 }
 
 void brig__hot_pages_copy(const struct hot_pages *pages) {

@@ -4,6 +4,7 @@
 #ifndef BRIG_POOL_HOT_PAGES_H
 #define BRIG_POOL_HOT_PAGES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,9 +33,12 @@ void brig__hot_pages_find(struct hot_pages *pages);
 
 void brig__hot_pages_close(struct hot_pages *pages);
 
-/* Then, and once, for forks to be quick: files (all who map them have it so) and data go
- * to huge pages, where the kernel can, and images are no longer mapped until they are read. */
-void brig__hot_pages_settle(const struct hot_pages *pages);
+/* Then, and once, for forks to be quick: files (all who map them have it so) and `data` go
+ * to huge pages, where the kernel can, and images are no longer mapped until they are read.
+ * Not data of which there may be a thousand forks at once: when the kernel looks for all who
+ * map a huge page (reclaim, compaction, DAMON) it goes through 512 entries of each, for tenths
+ * of a second, and fork() waits. */
+void brig__hot_pages_settle(const struct hot_pages *pages, bool data);
 
 /* In a fork that waits for its task: copy the ones, map the others. */
 void brig__hot_pages_copy(const struct hot_pages *pages);

@@ -317,7 +317,7 @@ static const struct engine_run *parked(void *context, const struct engine_end *s
   memcpy(fds, template->worker.fds, sizeof fds);
   if (find_hot_pages(template, fds)) return &template->run;
   brig__hot_pages_close(&template->hot);
-  brig__hot_pages_settle(&template->hot);
+  brig__hot_pages_settle(&template->hot, !template->start.session);
   report_warm(template);
   enum zygote_role role = brig__zygote_serve(&options, &template->job);
   if (role != ZYGOTE_WORKER && role != ZYGOTE_READY) _exit(0);
