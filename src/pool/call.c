@@ -275,10 +275,12 @@ static bool give_task(struct exchange *exchange) {
 
 /* Ready workers that died meanwhile are passed over. */
 static bool start_ready(struct zygote_process *process, struct exchange *exchange) {
+  uint64_t sent_us = exchange->end.sent_us;
   while (take_offer(process, exchange)) {
     if (give_task(exchange)) return true;
     close_exchange(exchange);
     open_exchange(exchange, exchange->call);
+    exchange->end.sent_us = sent_us;
   }
   return false;
 }
