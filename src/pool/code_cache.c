@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include "base/error.h"
 #include "base/fd.h"
+#include "pool/wire.h"
 
 #define SUFFIX ".code"
 /* A file being written has this prefix; one of yesterday's was abandoned. */
@@ -86,7 +87,7 @@ int brig__code_cache_load(struct code_cache *cache, const struct brig_digest *ke
       memcmp(header.magic, magic, sizeof magic) != 0 || fstat(file, &st) < 0 ||
       (uint64_t)st.st_size != sizeof header + header.code_size)
     return -ENOENT; /* not whole: made again */
-  CLEANUP_FD int code = brig__memfd("brig-code");
+  CLEANUP_FD int code = brig__memfd(WIRE_CODE_NAME);
   if (code < 0) return code;
   int rc = copy(file, sizeof header, code, header.code_size);
   if (rc == 0) rc = brig__seal(code);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "pool/wire.h"
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22 /* Linux 5.14 */
@@ -42,16 +43,22 @@ static void add(struct hot_ranges *ranges, uintptr_t at, uintptr_t size) {
   }
 }
 
+struct mapping {
+  bool writable, image;
+};
+
 static void sort_out(struct hot_pages *pages, uintptr_t at, uintptr_t size, uint64_t word,
-                     bool writable) {
+                     struct mapping in) {
   bool of_file = word & OF_FILE;
   if (!(word & PRESENT)) return;
   if (of_file) add(&pages->read, at, size);
-  if (writable) add(of_file ? &pages->images : &pages->data, at, size);
-  if (writable && !of_file && (word & EXCLUSIVE)) add(&pages->written, at, size);
+  if (of_file && in.image) add(&pages->images, at, size);
+  if (of_file || !in.writable) return;
+  add(&pages->data, at, size);
+  if (word & EXCLUSIVE) add(&pages->written, at, size);
 }
 
-static void scan(struct hot_pages *pages, uintptr_t start, uintptr_t end, bool writable) {
+static void scan(struct hot_pages *pages, uintptr_t start, uintptr_t end, struct mapping in) {
   uint64_t words[512];
   uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
   while (start < end) {
@@ -60,8 +67,15 @@ static void scan(struct hot_pages *pages, uintptr_t start, uintptr_t end, bool w
     ssize_t got = pread(pages->pagemap, words, wanted, (off_t)(start / page * sizeof *words));
     if (got <= 0) return;
     for (size_t i = 0; i < (size_t)got / sizeof *words; i++, start += page)
-      sort_out(pages, start, page, words[i], writable);
+      sort_out(pages, start, page, words[i], in);
   }
+}
+
+/* An image is the guest's memory, which nobody writes to until it goes on; what of our own
+ * program is not written to yet may be at any time. */
+static struct mapping read_mapping(const char *access, const char *line) {
+  bool writable = access[1] == 'w';
+  return (struct mapping){writable, writable && strstr(line, "/memfd:" WIRE_CODE_NAME " ") != NULL};
 }
 
 /* The mappings that hold anything, line by line. */
@@ -79,7 +93,7 @@ void brig__hot_pages_find(struct hot_pages *pages) {
       char access[5];
       *end = '\0';
       if (sscanf(line, "%lx-%lx %4s", &from, &to, access) == 3 && access[0] == 'r')
-        scan(pages, from, to, access[1] == 'w');
+        scan(pages, from, to, read_mapping(access, line));
     }
     held -= (size_t)(line - buffer);
     memmove(buffer, line, held);

@@ -21,7 +21,7 @@ struct hot_pages {
   int maps, pagemap;         /* this process's, opened while that is allowed; or -1 */
   struct hot_ranges written; /* a fork shares them until it writes */
   struct hot_ranges read;    /* of files, code above all: fork() leaves them unmapped, */
-  struct hot_ranges images;  /* but for these of them, in memory that may be written */
+  struct hot_ranges images;  /* but for these of them, of the module's image */
   struct hot_ranges data;    /* of no file: fork() shares them one by one */
 };
 

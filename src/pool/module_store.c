@@ -122,7 +122,7 @@ static int compile(struct module_store *store, const struct module_request *requ
                    struct entry *entry, struct brig_error *err) {
   CLEANUP_FD int bytes = request->bytes(request->context, err);
   if (bytes < 0) return bytes;
-  CLEANUP_FD int code = brig__memfd("brig-code");
+  CLEANUP_FD int code = brig__memfd(WIRE_CODE_NAME);
   CLEANUP_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (code < 0 || null < 0) return brig__fail_errno(err, errno, "compile", "a file for the code");
   struct pool_call call = {

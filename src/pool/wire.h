@@ -31,6 +31,9 @@ struct wire_setup { /* host -> launcher, once */
   walls_t required; /* without these no task is run */
 };
 
+/* The memfd that compiled code travels in, which has the module's image, too. */
+#define WIRE_CODE_NAME "brig-code"
+
 struct wire_hello { /* zygote -> host, once; with `id_map` one descriptor: a user
                        namespace that maps root's files to the workers' uid */
   uint32_t magic, version;
