@@ -48,9 +48,8 @@ static void fail(const char *what) {
   exit(1);
 }
 
-static ssize_t read_request(nghttp2_session *session, int32_t stream, uint8_t *buffer,
-                                  size_t room, uint32_t *flags, nghttp2_data_source *source,
-                                  void *context) {
+static ssize_t read_request(nghttp2_session *session, int32_t stream, uint8_t *buffer, size_t room,
+                            uint32_t *flags, nghttp2_data_source *source, void *context) {
   struct call *call = source->ptr;
   size_t left = all.request_size - call->sent, size = left < room ? left : room;
   (void)session, (void)stream, (void)context;
@@ -78,7 +77,7 @@ static void begin_call(void) {
   call->begun = now_ms();
   all.begun++;
   if (nghttp2_submit_request(all.session, NULL, headers, sizeof headers / sizeof *headers, &body,
-                              call) < 0)
+                             call) < 0)
     fail("no request");
 }
 

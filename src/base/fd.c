@@ -114,8 +114,7 @@ DIR *brig__open_directory(int parent, const char *name) {
   return directory;
 }
 
-/* Each name in it but its own and its parent's. */
-static const char *next_name(DIR *directory) {
+const char *brig__next_name(DIR *directory) {
   struct dirent *item = readdir(directory);
   while (item != NULL && (strcmp(item->d_name, ".") == 0 || strcmp(item->d_name, "..") == 0))
     item = readdir(directory);
@@ -126,7 +125,7 @@ static const char *next_name(DIR *directory) {
 static bool lift(int top, const char *name, unsigned *moved) {
   DIR *directory = brig__open_directory(top, name);
   bool done = false;
-  for (const char *below; directory != NULL && (below = next_name(directory)) != NULL;) {
+  for (const char *below; directory != NULL && (below = brig__next_name(directory)) != NULL;) {
     char fresh[32];
     if (removed(dirfd(directory), below)) {
       done = true;
@@ -148,7 +147,7 @@ void brig__remove_tree(int parent, const char *name) {
   while (!removed(parent, name) && done) {
     DIR *top = brig__open_directory(parent, name);
     done = false;
-    for (const char *below; top != NULL && (below = next_name(top)) != NULL;)
+    for (const char *below; top != NULL && (below = brig__next_name(top)) != NULL;)
       if (removed(dirfd(top), below) || lift(dirfd(top), below, &moved)) done = true;
     if (top != NULL) closedir(top);
   }

@@ -62,6 +62,9 @@ int brig__mkdir_p(const char *path);
 /* To be read, and never through a symbolic link: to closedir(), or NULL and errno. */
 DIR *brig__open_directory(int parent, const char *name);
 
+/* The next name in it, but for its own and its parent's; NULL at the end. */
+const char *brig__next_name(DIR *directory);
+
 /* Remove a file, or a directory with all that is in it, never through a symbolic link.
  * Best effort. */
 void brig__remove_tree(int parent, const char *name);

@@ -275,12 +275,10 @@ static bool give_task(struct exchange *exchange) {
 
 /* Ready workers that died meanwhile are passed over. */
 static bool start_ready(struct zygote_process *process, struct exchange *exchange) {
-  uint64_t sent_us = exchange->end.sent_us;
   while (take_offer(process, exchange)) {
     if (give_task(exchange)) return true;
     close_exchange(exchange);
     open_exchange(exchange, exchange->call);
-    exchange->end.sent_us = sent_us;
   }
   return false;
 }
@@ -304,12 +302,13 @@ int brig__call_run(struct zygote_process *process, const struct pool_call *call,
   struct exchange exchange;
   int rc = 0;
   open_exchange(&exchange, call);
-  exchange.end.sent_us = brig__now_us();
+  uint64_t sent_us = brig__now_us();
   *ret_state = CALL_ANSWERED;
   bool ready = call->task.operation == WIRE_RESUME && start_ready(process, &exchange);
   if (!ready) rc = start_forked(process, &exchange, ret_state, err);
   if (rc == 0) {
     exchange.end.ready = ready;
+    exchange.end.sent_us = sent_us;
     bool attended = attend(&exchange);
     if (!attended)
       brig__zygote_process_kill(process);

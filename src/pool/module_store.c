@@ -10,10 +10,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/thread.h"
 #include "pool/processor.h"
 
 /* How many modules' code is held in memory when nobody uses it. */
@@ -53,7 +54,7 @@ int brig__module_store_open(struct pool *pool, const char *directory, uint64_t m
     return rc;
   }
   pthread_mutex_init(&store->lock, NULL);
-  pthread_cond_init(&store->changed, NULL);
+  brig__condition_init(&store->changed);
   *ret_store = store;
   return 0;
 }
@@ -182,14 +183,8 @@ static void trim(struct module_store *store) {
 }
 
 static void wait_for_change(struct module_store *store) {
-  struct timespec until;
-  clock_gettime(CLOCK_REALTIME, &until);
-  until.tv_nsec += 50 * 1000 * 1000; /* a cancelled caller looks up this often */
-  if (until.tv_nsec >= 1000000000) {
-    until.tv_nsec -= 1000000000;
-    until.tv_sec++;
-  }
-  pthread_cond_timedwait(&store->changed, &store->lock, &until);
+  uint64_t until_us = brig__now_us() + 50 * 1000; /* a cancelled caller looks up this often */
+  brig__condition_wait(&store->changed, &store->lock, until_us);
 }
 
 /* With the lock: wait until another's compilation is over. */

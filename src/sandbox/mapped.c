@@ -1,13 +1,11 @@
 #include "sandbox/mapped.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/thread.h"
@@ -49,14 +47,10 @@ struct mapped {
 
 struct mapped *brig__mapped_new(int id_map) {
   struct mapped *mapped = calloc(1, sizeof *mapped);
-  pthread_condattr_t monotonic;
   if (mapped == NULL) return NULL;
   mapped->id_map = id_map;
   pthread_mutex_init(&mapped->lock, NULL);
-  pthread_condattr_init(&monotonic);
-  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-  pthread_cond_init(&mapped->wake, &monotonic);
-  pthread_condattr_destroy(&monotonic);
+  brig__condition_init(&mapped->wake);
   return mapped;
 }
 
@@ -74,15 +68,13 @@ static void *let_go(void *context) {
   struct mapped *mapped = context;
   pthread_mutex_lock(&mapped->lock);
   while (mapped->count > 0 || !mapped->closing) {
-    uint64_t until_us = mapped->count > 0 ? mapped->items[0].until_us : 0;
-    const struct timespec until = {.tv_sec = (time_t)(until_us / 1000000),
-                                   .tv_nsec = (long)(until_us % 1000000 * 1000)};
+    const struct kept *first = mapped->items;
     if (mapped->count == 0)
       pthread_cond_wait(&mapped->wake, &mapped->lock);
-    else if (mapped->closing || brig__now_us() >= until_us)
+    else if (mapped->closing || brig__now_us() >= first->until_us)
       let_go_of_first(mapped);
     else
-      pthread_cond_timedwait(&mapped->wake, &mapped->lock, &until);
+      brig__condition_wait(&mapped->wake, &mapped->lock, first->until_us);
   }
   pthread_mutex_unlock(&mapped->lock);
   return NULL;
@@ -144,8 +136,8 @@ static void keep(struct mapped *mapped, const struct origin *origin, int fd) {
 
 int brig__mapped_directory(struct mapped *mapped, int fd, bool read_write) {
   struct statx st;
-  if (mapped->id_map < 0 ||
-      statx(fd, "", AT_EMPTY_PATH, STATX_UID | STATX_INO | STATX_MNT_ID, &st) < 0 || st.stx_uid != 0)
+  const unsigned wanted = STATX_UID | STATX_INO | STATX_MNT_ID;
+  if (mapped->id_map < 0 || statx(fd, "", AT_EMPTY_PATH, wanted, &st) < 0 || st.stx_uid != 0)
     return fd;
   const struct origin origin = {st.stx_mnt_id, st.stx_ino, st.stx_dev_major, st.stx_dev_minor,
                                 read_write};

@@ -2,8 +2,8 @@
  * a mount of its own, with an ID map (mount_setattr(2)).
  *
  * Closing the last descriptor of a mount waits for all processors, so that of a directory which
- * is asked for again within some seconds is kept for as long. For no longer: what the mount that it was
- * made from allows may change, and a file system that is still mounted cannot be let go of.
+ * is asked for again within some seconds is kept for as long. For no longer: what the mount that
+ * it was made from allows may change, and a file system that is still mounted cannot be let go of.
  *
  * Threads: any.
  */

@@ -4,11 +4,11 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/thread.h"
 
-#define IDLE_SECONDS 10
+#define IDLE_US UINT64_C(10000000)
 
 struct job {
   struct job *next;
@@ -28,28 +28,22 @@ struct executor {
 int brig__executor_open(size_t max_threads, struct executor **ret_executor,
                         struct brig_error *err) {
   struct executor *executor = calloc(1, sizeof *executor);
-  pthread_condattr_t monotonic;
   if (executor == NULL) return brig__fail(err, BRIG_E_MEMORY, "serve", "out of memory");
   executor->last = &executor->first;
   executor->max_threads = max_threads;
   pthread_mutex_init(&executor->lock, NULL);
-  pthread_condattr_init(&monotonic);
-  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-  pthread_cond_init(&executor->work, &monotonic);
+  brig__condition_init(&executor->work);
   pthread_cond_init(&executor->gone, NULL);
-  pthread_condattr_destroy(&monotonic);
   *ret_executor = executor;
   return 0;
 }
 
 /* With the lock. NULL: there was none for a while, or there will be none. */
 static struct job *next_job(struct executor *executor) {
-  struct timespec until;
-  clock_gettime(CLOCK_MONOTONIC, &until);
-  until.tv_sec += IDLE_SECONDS;
+  uint64_t until_us = brig__now_us() + IDLE_US;
   executor->idle++;
   while (executor->first == NULL && !executor->closing)
-    if (pthread_cond_timedwait(&executor->work, &executor->lock, &until) == ETIMEDOUT) break;
+    if (brig__condition_wait(&executor->work, &executor->lock, until_us) == ETIMEDOUT) break;
   executor->idle--;
   struct job *job = executor->first;
   if (job == NULL) return NULL;

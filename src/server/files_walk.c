@@ -54,9 +54,7 @@ static int stop(struct walking *walking, const char *what, size_t max) {
 
 /* 1: there are too many. */
 static int read_names(struct walking *walking, DIR *directory, struct names *names) {
-  for (struct dirent *item; (item = readdir(directory)) != NULL;) {
-    const char *name = item->d_name;
-    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) continue;
+  for (const char *name; (name = brig__next_name(directory)) != NULL;) {
     if (name[0] == '.' && !walking->walk->hidden) continue;
     if (walking->walked == FILES_WALKED_MAX) return 1;
     walking->walked++;

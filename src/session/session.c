@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/thread.h"
@@ -18,12 +19,8 @@ static void *tidy(void *context) {
   if (interval_ms == 0) interval_ms = 1000;
   pthread_mutex_lock(&sessions->lock);
   while (!sessions->closing) {
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += (time_t)(interval_ms / 1000);
-    at.tv_nsec += (long)(interval_ms % 1000) * 1000000;
-    if (at.tv_nsec >= 1000000000) at.tv_sec++, at.tv_nsec -= 1000000000;
-    if (pthread_cond_timedwait(&sessions->wake, &sessions->lock, &at) != ETIMEDOUT) continue;
+    uint64_t at_us = brig__now_us() + interval_ms * 1000;
+    if (brig__condition_wait(&sessions->wake, &sessions->lock, at_us) != ETIMEDOUT) continue;
     pthread_mutex_unlock(&sessions->lock);
     brig__sessions_tidy(sessions);
     pthread_mutex_lock(&sessions->lock);
@@ -52,16 +49,12 @@ static int start_thread(struct brig_sessions *sessions, struct brig_error *err) 
 int brig_sessions_open(struct brig_sandbox *sandbox, const struct brig_config *config,
                        struct brig_sessions **ret_sessions, struct brig_error *err) {
   struct brig_sessions *sessions = calloc(1, sizeof *sessions);
-  pthread_condattr_t monotonic;
   if (sessions == NULL) return brig__fail(err, BRIG_E_MEMORY, "session", "out of memory");
   sessions->sandbox = sandbox;
   sessions->claims = -1;
   brig__sessions_table_init(sessions);
   pthread_mutex_init(&sessions->lock, NULL);
-  pthread_condattr_init(&monotonic);
-  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-  pthread_cond_init(&sessions->wake, &monotonic);
-  pthread_condattr_destroy(&monotonic);
+  brig__condition_init(&sessions->wake);
   int rc = brig__config_copy(config, &sessions->config, err);
   if (rc == 0) sessions->settings = brig__config_settings(sessions->config);
   if (rc == 0) rc = brig__config_workspaces_directory(sessions->config, &sessions->workspaces, err);

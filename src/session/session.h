@@ -50,9 +50,9 @@ struct session {
   } seen_as;
   /* With its turn. */
   char *guest;                    /* "python"; NULL: not known yet. Constant while live */
-  struct session_state *states; /* the current one first, then those before it */
+  struct session_state *states;   /* the current one first, then those before it */
   size_t state_count;
-  struct {        /* what saving and coming back may use: as the turns were allowed */
+  struct {                      /* what saving and coming back may use: as the turns were allowed */
     uint64_t memory_bytes;
     bool metered;
   } allowed;

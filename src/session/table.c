@@ -240,14 +240,18 @@ int brig__session_enter_new(struct brig_sessions *sessions, const char *owner, c
   return rc;
 }
 
+static void end_oldest(struct session *session) {
+  brig__state_end(session->states[--session->state_count].process);
+}
+
 void brig__session_end_states(struct session *session) {
-  while (session->state_count > 0) brig__state_end(session->states[--session->state_count].process);
+  while (session->state_count > 0) end_oldest(session);
 }
 
 void brig__session_push(struct brig_sessions *sessions, struct session *session,
                         struct zygote_process *state, uint64_t bytes) {
   size_t most = sessions->settings->session_undo + 1;
-  if (session->state_count == most) brig__state_end(session->states[--session->state_count].process);
+  if (session->state_count == most) end_oldest(session);
   memmove(session->states + 1, session->states, session->state_count * sizeof *session->states);
   session->states[0] = (struct session_state){state, bytes};
   session->state_count++;

@@ -44,14 +44,21 @@ static int name_directories(const char *owner, struct names *names) {
   return 0;
 }
 
+static int check_ours(const char *path, struct stat *ret_st) {
+  if (lstat(path, ret_st) < 0) return -errno;
+  return S_ISDIR(ret_st->st_mode) && ret_st->st_uid == geteuid() ? 0 : -EPERM;
+}
+
 /* It may be there already, as it mostly is. */
 static int make(const char *path, struct stat *ret_st, struct brig_error *err) {
-  for (int tries = 0; lstat(path, ret_st) < 0; tries++) {
-    if (errno != ENOENT || tries > 0) return brig__fail_errno(err, errno, "session", "%s", path);
+  int rc = check_ours(path, ret_st);
+  if (rc == -ENOENT) {
     if (mkdir(path, 0700) < 0 && errno != EEXIST)
       return brig__fail_errno(err, errno, "session", "making the directory %s", path);
+    rc = check_ours(path, ret_st);
   }
-  if (S_ISDIR(ret_st->st_mode) && ret_st->st_uid == geteuid()) return 0;
+  if (rc == 0) return 0;
+  if (rc != -EPERM) return brig__fail_errno(err, -rc, "session", "%s", path);
   return brig__fail(err, BRIG_E_PERMISSION, "session",
                     "%s is not a directory of ours: remove it, or set session.workspaces_directory",
                     path);
@@ -99,7 +106,7 @@ int brig__workspace_open(const char *directory, const char *owner, const char *i
 }
 
 /* The next one in it that is not hidden. */
-static const char *next_name(DIR *directory) {
+static const char *next_shown(DIR *directory) {
   struct dirent *item;
   while ((item = readdir(directory)) != NULL && item->d_name[0] == '.') continue;
   return item == NULL ? NULL : item->d_name;
@@ -110,7 +117,7 @@ static int find_user(const char *of_tenant, const char *id, char **ret_path) {
   DIR *users = opendir(of_tenant);
   if (users == NULL) return -errno;
   int rc = -ENOENT;
-  for (const char *user; rc != -ENOTUNIQ && (user = next_name(users)) != NULL;) {
+  for (const char *user; rc != -ENOTUNIQ && (user = next_shown(users)) != NULL;) {
     CLEANUP_FREE char *path = brig__format("%s/%s/%s", of_tenant, user, id);
     if (path == NULL || faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0) continue;
     rc = rc == 0 ? -ENOTUNIQ : 0;
@@ -119,11 +126,6 @@ static int find_user(const char *of_tenant, const char *id, char **ret_path) {
   }
   closedir(users);
   return rc;
-}
-
-static int check_ours(const char *path, struct stat *ret_st) {
-  if (lstat(path, ret_st) < 0) return -errno;
-  return S_ISDIR(ret_st->st_mode) && ret_st->st_uid == geteuid() ? 0 : -EPERM;
 }
 
 int brig__workspace_find(const char *directory, const char *owner, const char *id, bool any_user,
@@ -220,9 +222,8 @@ static bool scan_directory(struct scan *scan, int parent, const char *name, cons
   DIR *directory = brig__open_directory(parent, name);
   if (directory == NULL) return errno == ENOENT; /* another session of the user's removed it */
   bool all = true;
-  for (struct dirent *item; all && (item = readdir(directory)) != NULL;)
-    if (strcmp(item->d_name, ".") != 0 && strcmp(item->d_name, "..") != 0)
-      all = scan_item(scan, dirfd(directory), item->d_name, path, depth);
+  for (const char *below; all && (below = brig__next_name(directory)) != NULL;)
+    all = scan_item(scan, dirfd(directory), below, path, depth);
   closedir(directory);
   return all;
 }
@@ -273,7 +274,7 @@ char *brig__workspace_write(const char *workspace, const char *name, const void 
 static void sweep_owner(DIR *owner, time_t unused_since) {
   struct stat st;
   if (owner == NULL) return;
-  for (const char *name; (name = next_name(owner)) != NULL;)
+  for (const char *name; (name = next_shown(owner)) != NULL;)
     if (fstatat(dirfd(owner), name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
         st.st_ctim.tv_sec + USE_SECONDS < unused_since)
       brig__remove_tree(dirfd(owner), name);
@@ -282,7 +283,7 @@ static void sweep_owner(DIR *owner, time_t unused_since) {
 
 static void sweep_tenant(DIR *tenant, time_t unused_since) {
   if (tenant == NULL) return;
-  for (const char *name; (name = next_name(tenant)) != NULL;)
+  for (const char *name; (name = next_shown(tenant)) != NULL;)
     sweep_owner(brig__open_directory(dirfd(tenant), name), unused_since);
   closedir(tenant);
 }
@@ -290,7 +291,7 @@ static void sweep_tenant(DIR *tenant, time_t unused_since) {
 void brig__workspace_sweep(const char *path, time_t unused_since) {
   DIR *all = opendir(path);
   if (all == NULL) return;
-  for (const char *name; (name = next_name(all)) != NULL;)
+  for (const char *name; (name = next_shown(all)) != NULL;)
     sweep_tenant(brig__open_directory(dirfd(all), name), unused_since);
   closedir(all);
 }
