@@ -84,11 +84,20 @@ static int make_turn_channels(struct exchange *exchange) {
   return rc;
 }
 
+static int make_program(struct exchange *exchange) {
+  const struct pool_call *call = exchange->call;
+  if (call->fd_count <= WIRE_FD_PROGRAM || call->fds[WIRE_FD_PROGRAM] >= 0) return 0;
+  int fd = brig__sealed_memfd("brig-program", call->program, call->program_size);
+  exchange->theirs[WIRE_FD_PROGRAM] = fd;
+  return fd < 0 ? fd : 0;
+}
+
 static int make_channels(struct exchange *exchange) {
   const struct pool_call *call = exchange->call;
   int rc = make_socket(&exchange->watched[CONTROL].fd, &exchange->theirs[WIRE_FD_CONTROL]);
   if (rc == 0) rc = make_pipe(exchange, STATUS, WIRE_FD_STATUS);
   for (size_t i = WIRE_FD_STDIN; i < call->fd_count; i++) exchange->theirs[i] = call->fds[i];
+  if (rc == 0) rc = make_program(exchange);
   if (rc == 0 && call->fds[WIRE_FD_STDOUT] < 0) rc = make_pipe(exchange, OUT, WIRE_FD_STDOUT);
   if (rc == 0 && call->fds[WIRE_FD_STDERR] < 0) rc = make_pipe(exchange, ERR, WIRE_FD_STDERR);
   return rc == 0 ? make_turn_channels(exchange) : rc;
@@ -237,34 +246,77 @@ static int finish(struct exchange *exchange, bool attended, enum call_state *ret
   return 0;
 }
 
+static void close_offer(int fds[WIRE_OFFER_FDS]) {
+  for (int i = 0; i < WIRE_OFFER_FDS; i++)
+    if (fds[i] >= 0) close(STEAL_FD(fds[i]));
+}
+
 /* A worker that was forked ahead of demand, if there is one. */
-static bool take_offer(struct zygote_process *process, struct exchange *exchange) {
+static bool receive_offer(struct zygote_process *process, int ret_fds[WIRE_OFFER_FDS]) {
   struct wire_offer offer;
   int fds[WIRE_OFFER_FDS];
   size_t count = 0;
   if (brig__wire_receive_now(process->socket, &offer, sizeof offer, fds, WIRE_OFFER_FDS, &count) <
       0)
     return false;
+  for (size_t i = 0; i < WIRE_OFFER_FDS; i++) ret_fds[i] = i < count ? fds[i] : -1;
+  if (count < WIRE_OFFER_FDS) close_offer(ret_fds);
+  return count == WIRE_OFFER_FDS;
+}
+
+void brig__call_expect(struct zygote_process *process) {
+  struct wire_task task = {.magic = WIRE_MAGIC, .operation = WIRE_EXPECT};
+  pthread_mutex_lock(&process->lock);
+  int *fds = process->expecting;
+  /* Those that died meanwhile are passed over. */
+  while (fds[0] < 0 && receive_offer(process, fds))
+    if (brig__wire_send(fds[WIRE_OFFER_STATUS], &task, sizeof task, NULL, 0, MSG_DONTWAIT) < 0)
+      close_offer(fds);
+  pthread_mutex_unlock(&process->lock);
+}
+
+/* The one that expects a call, or else another. */
+static bool take_offer(struct zygote_process *process, struct exchange *exchange) {
+  int fds[WIRE_OFFER_FDS];
+  pthread_mutex_lock(&process->lock);
+  for (int i = 0; i < WIRE_OFFER_FDS; i++) fds[i] = STEAL_FD(process->expecting[i]);
+  pthread_mutex_unlock(&process->lock);
+  if (fds[0] < 0 && !receive_offer(process, fds)) return false;
   static const int places[] = {[WIRE_OFFER_CONTROL] = CONTROL,
                                [WIRE_OFFER_STATUS] = STATUS,
                                [WIRE_OFFER_STDOUT] = OUT,
                                [WIRE_OFFER_STDERR] = ERR};
-  for (size_t i = 0; i < count; i++) exchange->watched[places[i]].fd = fds[i];
-  return count == WIRE_OFFER_FDS;
+  for (size_t i = 0; i < WIRE_OFFER_FDS; i++) exchange->watched[places[i]].fd = fds[i];
+  return true;
+}
+
+/* A short program goes with its task: a file for it takes longer than it runs. */
+static int send_order(struct exchange *exchange) {
+  const struct pool_call *call = exchange->call;
+  struct wire_order order __attribute__((uninitialized)); /* most of it is not sent */
+  int fds[WIRE_MAX_FDS] = {call->fds[WIRE_FD_STDIN]};
+  size_t count = 1;
+  order.task = call->task;
+  if (call->fds[WIRE_FD_PROGRAM] < 0 && call->program_size <= sizeof order.program) {
+    memcpy(order.program, call->program, call->program_size);
+    order.task.program_size = (uint32_t)call->program_size;
+  } else {
+    int rc = make_program(exchange);
+    if (rc < 0) return rc;
+    fds[count++] = made_here(exchange, WIRE_FD_PROGRAM) ? exchange->theirs[WIRE_FD_PROGRAM]
+                                                        : call->fds[WIRE_FD_PROGRAM];
+  }
+  for (size_t i = WIRE_FD_MOUNTS; i < call->fd_count; i++)
+    fds[count++] = made_here(exchange, i) ? exchange->theirs[i] : call->fds[i];
+  return brig__wire_send_order(exchange->watched[STATUS].fd, &order, fds, count, MSG_DONTWAIT);
 }
 
 static bool give_task(struct exchange *exchange) {
-  const struct pool_call *call = exchange->call;
-  struct wire_word start = {
-      .magic = WIRE_MAGIC, .kind = WIRE_WORD_START, .timeout_us = call->task.timeout_us};
-  int fds[WIRE_MAX_FDS] = {call->fds[WIRE_FD_STDIN]};
-  size_t count = call->fd_count - WIRE_FD_PROGRAM;
+  struct wire_word start = {.magic = WIRE_MAGIC,
+                            .kind = WIRE_WORD_START,
+                            .timeout_us = exchange->call->task.timeout_us};
   if (make_turn_channels(exchange) < 0) return false;
-  for (size_t i = 0; i < count; i++)
-    fds[1 + i] = call->fds[WIRE_FD_PROGRAM + i] >= 0 ? call->fds[WIRE_FD_PROGRAM + i]
-                                                     : exchange->theirs[WIRE_FD_PROGRAM + i];
-  int rc = brig__wire_send(exchange->watched[STATUS].fd, &call->task, sizeof call->task, fds,
-                           count + 1, MSG_DONTWAIT);
+  int rc = send_order(exchange);
   close_theirs(exchange);
   if (rc < 0) return false;
   /* The zygote is told next, so that it does not run first. From here on the task is

@@ -10,6 +10,10 @@ enum call_state {
   CALL_LOST,     /* the zygote went, or stopped answering, with the task */
 };
 
+/* A call will come in a moment, or not: wake a worker that is ready for it, if there is
+ * one. A processor that sleeps takes its time to wake, which the call's making is used for. */
+void brig__call_expect(struct zygote_process *process);
+
 int brig__call_run(struct zygote_process *process, const struct pool_call *call,
                    enum call_state *ret_state, struct pool_end *ret_end, struct brig_error *err);
 

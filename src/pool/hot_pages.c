@@ -147,15 +147,18 @@ void brig__hot_pages_settle(const struct hot_pages *pages, bool data) {
   if (data) collapse_data(&pages->data);
 }
 
-void brig__hot_pages_copy(const struct hot_pages *pages) {
-  const struct hot_ranges *ranges = &pages->written;
+static void each_page(const struct hot_ranges *ranges, void (*do_it)(volatile char *at)) {
   uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
   for (size_t i = 0; i < ranges->count; i++)
-    for (uintptr_t offset = 0; offset < ranges->items[i].size; offset += page) {
-      volatile char *at = (volatile char *)(ranges->items[i].start + offset);
-      *at = *at;
-    }
+    for (uintptr_t offset = 0; offset < ranges->items[i].size; offset += page)
+      do_it((volatile char *)(ranges->items[i].start + offset));
 }
+
+static void rewrite(volatile char *at) { *at = *at; }
+void brig__hot_pages_copy(const struct hot_pages *pages) { each_page(&pages->written, rewrite); }
+
+static void look_at(volatile char *at) { (void)*at; }
+void brig__hot_pages_touch(const struct hot_pages *pages) { each_page(&pages->written, look_at); }
 
 void brig__hot_pages_map(const struct hot_pages *pages) {
   for (size_t i = 0; i < pages->read.count; i++)

@@ -44,4 +44,7 @@ void brig__hot_pages_settle(const struct hot_pages *pages, bool data);
 void brig__hot_pages_copy(const struct hot_pages *pages);
 void brig__hot_pages_map(const struct hot_pages *pages);
 
+/* When that is about to come: have the processor find them. */
+void brig__hot_pages_touch(const struct hot_pages *pages);
+
 #endif

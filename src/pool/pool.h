@@ -43,9 +43,11 @@ enum { POOL_STDOUT = 1, POOL_STDERR, POOL_REPLY };
 
 /* One task. `fds` holds its descriptors from WIRE_FD_STDIN on, borrowed; those of
  * stdout, stderr and a session's own two are -1 where they are to be made, and `output`
- * to have what comes. */
+ * to have what comes; that of the program is where `program` has it. */
 struct pool_call {
   struct wire_task task;
+  const char *program;
+  size_t program_size;
   int fds[WIRE_MAX_FDS];
   size_t fd_count; /* all of them: WIRE_FD_COMMON and more */
   int cancel_fd;   /* readable: cancel; -1: none */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,9 @@
 /* A sample that takes longer is not waited for. */
 #define SAMPLE_SECONDS 1
 
+/* How long a task that is expected may be in coming and still find us awake. */
+#define EXPECT_US 200
+
 /* How long a session's next turn may be in coming and still find a worker ready. */
 #define READY_TURN_SECONDS 5
 
@@ -31,6 +35,7 @@ struct template {
   struct worker_mounts mounts;
   uint64_t data_bytes, memory_bytes; /* in use as it parked; the latter within the former */
   struct zygote_job job;
+  struct wire_order order; /* a ready worker's */
   struct engine_run run; /* what a fork goes on with */
   struct hot_pages hot;
   int sample; /* in the fork that runs the sample: where it says that it has */
@@ -115,22 +120,51 @@ static void begin_task(struct template *template) {
   go_on(template);
 }
 
-/* STDIN, PROGRAM and what follows come with the task; the rest is here. */
-static void receive_task(struct template *template, int link) {
+/* Awake for a while: others have the processor before us. */
+static int receive_expected(struct template *template, int link, int fds[WIRE_MAX_FDS],
+                            size_t *ret_count) {
+  uint64_t until_us = brig__now_us() + EXPECT_US;
+  int rc;
+  brig__hot_pages_touch(&template->hot);
+  do {
+    rc = brig__wire_receive_order(link, &template->order, fds, WIRE_MAX_FDS, ret_count,
+                                  MSG_DONTWAIT);
+  } while (rc == -EAGAIN && sched_yield() == 0 && brig__now_us() < until_us);
+  return rc;
+}
+
+/* STDIN, PROGRAM if no bytes come for it, and what follows; the rest is here. */
+static void take_order(struct template *template, const int *fds, size_t count) {
   struct zygote_job *job = &template->job;
   struct worker *worker = &template->worker;
-  int fds[WIRE_MAX_FDS];
-  size_t count = 0;
-  int rc = brig__wire_receive(link, &job->task, sizeof job->task, fds, WIRE_MAX_FDS, &count);
-  if (rc < 0) _exit(0); /* the host is gone, or wants it no more */
-  job->fd_count = WIRE_FD_COMMON + count - 1;
-  if (count == 0 || job->task.mounts > WIRE_MAX_MOUNTS ||
-      job->fd_count != brig__wire_fd_count(&job->task))
-    brig__worker_fail_errno(worker, -EPROTO, "a ready worker's task");
-  job->fds[WIRE_FD_STDIN] = fds[0];
-  for (size_t i = 1; i < count; i++) job->fds[WIRE_FD_PROGRAM + i - 1] = fds[i];
+  const struct wire_order *order = &template->order;
+  size_t next = 0;
+  job->task = order->task;
+  job->fd_count = brig__wire_fd_count(&job->task);
   worker->task = &job->task;
   worker->fd_count = job->fd_count;
+  worker->program = order->program;
+  worker->program_size = order->task.program_size;
+  size_t wanted = job->fd_count - WIRE_FD_MOUNTS + (worker->program_size > 0 ? 1 : 2);
+  if (job->task.mounts > WIRE_MAX_MOUNTS || count != wanted)
+    brig__worker_fail_errno(worker, -EPROTO, "a ready worker's task");
+  job->fds[WIRE_FD_STDIN] = fds[next++];
+  job->fds[WIRE_FD_PROGRAM] = worker->program_size > 0 ? -1 : fds[next++];
+  for (size_t i = WIRE_FD_MOUNTS; i < job->fd_count; i++) job->fds[i] = fds[next++];
+}
+
+/* Returns false if a task that is expected has not come yet. */
+static bool receive_task(struct template *template, int link) {
+  struct wire_order *order = &template->order;
+  int fds[WIRE_MAX_FDS];
+  size_t count = 0;
+  int rc = brig__wire_receive_order(link, order, fds, WIRE_MAX_FDS, &count, 0);
+  if (rc == 0 && count == 0 && order->task.operation == WIRE_EXPECT)
+    rc = receive_expected(template, link, fds, &count);
+  if (rc == -EAGAIN) return false;
+  if (rc < 0) _exit(0); /* the host is gone, or wants it no more */
+  take_order(template, fds, count);
+  return true;
 }
 
 /* Fenced for any task of the template, then told which. */
@@ -143,7 +177,7 @@ static void wait_for_task(struct template *template) {
   brig__hot_pages_copy(&template->hot);
   brig__hot_pages_map(&template->hot);
   brig__worker_check_walls(worker, brig__jail_ready(template->context->jail, &ceilings));
-  receive_task(template, JAIL_LINK);
+  while (!receive_task(template, JAIL_LINK)) continue;
   check_task(template);
   struct jail_worker jail = plan(template);
   brig__worker_check_walls(worker, brig__jail_narrow(template->context->jail, &jail));
@@ -248,11 +282,12 @@ static void wait_for_turn(struct template *template) {
   struct pollfd task = {link, POLLIN, 0};
   brig__hot_pages_copy(&template->hot);
   brig__hot_pages_map(&template->hot);
-  if (ppoll(&task, 1, &(struct timespec){READY_TURN_SECONDS, 0}, NULL) == 0) {
-    shutdown(link, SHUT_RD);
-    if (poll(&task, 1, 0) == 0) _exit(0);
-  }
-  receive_task(template, link);
+  do {
+    if (ppoll(&task, 1, &(struct timespec){READY_TURN_SECONDS, 0}, NULL) == 0) {
+      shutdown(link, SHUT_RD);
+      if (poll(&task, 1, 0) == 0) _exit(0);
+    }
+  } while (!receive_task(template, link));
 }
 
 /* A turn of a session: the walls are up since the first. */

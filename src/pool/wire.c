@@ -66,10 +66,11 @@ size_t brig__wire_fd_count(const struct wire_task *task) {
   }
 }
 
-static int receive(int socket, void *frame, size_t size, int *fds, size_t max_fds,
-                   size_t *ret_fd_count, int flags) {
+/* Of `least` bytes or more; how many. */
+static ssize_t receive(int socket, void *frame, size_t least, size_t most, int *fds, size_t max_fds,
+                       size_t *ret_fd_count, int flags) {
   union ancillary ancillary;
-  struct iovec data = {frame, size};
+  struct iovec data = {frame, most};
   struct msghdr message = {.msg_iov = &data,
                            .msg_iovlen = 1,
                            .msg_control = &ancillary,
@@ -80,9 +81,9 @@ static int receive(int socket, void *frame, size_t size, int *fds, size_t max_fd
   } while (got < 0 && errno == EINTR);
   if (got < 0) return -errno;
   size_t count = take_fds(&message, fds, max_fds);
-  if (got == (ssize_t)size && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+  if ((size_t)got >= least && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
     *ret_fd_count = count;
-    return 0;
+    return got;
   }
   for (size_t i = 0; i < count; i++) close(fds[i]);
   return got == 0 ? -EPIPE : -EPROTO;
@@ -90,10 +91,31 @@ static int receive(int socket, void *frame, size_t size, int *fds, size_t max_fd
 
 int brig__wire_receive(int socket, void *frame, size_t size, int *fds, size_t max_fds,
                        size_t *ret_fd_count) {
-  return receive(socket, frame, size, fds, max_fds, ret_fd_count, 0);
+  ssize_t got = receive(socket, frame, size, size, fds, max_fds, ret_fd_count, 0);
+  return got < 0 ? (int)got : 0;
 }
 
 int brig__wire_receive_now(int socket, void *frame, size_t size, int *fds, size_t max_fds,
                            size_t *ret_fd_count) {
-  return receive(socket, frame, size, fds, max_fds, ret_fd_count, MSG_DONTWAIT);
+  ssize_t got = receive(socket, frame, size, size, fds, max_fds, ret_fd_count, MSG_DONTWAIT);
+  return got < 0 ? (int)got : 0;
+}
+
+static size_t order_size(const struct wire_order *order) {
+  return offsetof(struct wire_order, program) + order->task.program_size;
+}
+
+int brig__wire_receive_order(int socket, struct wire_order *ret_order, int *fds, size_t max_fds,
+                             size_t *ret_fd_count, int flags) {
+  ssize_t got = receive(socket, ret_order, sizeof ret_order->task, sizeof *ret_order, fds, max_fds,
+                        ret_fd_count, flags);
+  if (got < 0) return (int)got;
+  if ((size_t)got == order_size(ret_order)) return 0;
+  for (size_t i = 0; i < *ret_fd_count; i++) close(fds[i]);
+  return -EPROTO;
+}
+
+int brig__wire_send_order(int socket, const struct wire_order *order, const int *fds,
+                          size_t fd_count, int flags) {
+  return brig__wire_send(socket, order, order_size(order), fds, fd_count, flags);
 }

@@ -49,8 +49,18 @@ struct wire_hello { /* zygote -> host, once; with `id_map` one descriptor: a use
  * Where `session` is set, the program comes over the guest's control descriptor, and a
  * worker that asks for the next one has done its turn: it reports WIRE_PARKED and is
  * from then on the session's state, which serves its own socket as a template's
- * zygote serves its. WIRE_BRANCH makes a state's fork a state at once. */
-enum wire_operation { WIRE_RUN, WIRE_COMPILE, WIRE_PROBE, WIRE_WARM, WIRE_RESUME, WIRE_BRANCH };
+ * zygote serves its. WIRE_BRANCH makes a state's fork a state at once.
+ *
+ * WIRE_EXPECT tells a ready worker that its task will be there in a moment, or never. */
+enum wire_operation {
+  WIRE_RUN,
+  WIRE_COMPILE,
+  WIRE_PROBE,
+  WIRE_WARM,
+  WIRE_RESUME,
+  WIRE_BRANCH,
+  WIRE_EXPECT,
+};
 
 /* The descriptors of a task, in order. */
 enum {
@@ -84,6 +94,7 @@ struct wire_task { /* host -> zygote */
   uint32_t writable;     /* bit i: mount i is read-write */
   uint32_t placeholders; /* WIRE_WARM: bit i: mount i is any directory yet */
   uint32_t program;      /* 1: there is a program */
+  uint32_t program_size; /* to a ready worker: its bytes come behind, PROGRAM does not */
   uint32_t session;      /* 1: see enum wire_operation */
   uint32_t ready;        /* WIRE_WARM: workers to keep forked ahead of demand */
   uint32_t wall;         /* WIRE_PROBE: enum jail_wall */
@@ -91,7 +102,7 @@ struct wire_task { /* host -> zygote */
 };
 
 /* zygote -> host: a ready worker, with these descriptors. Its task goes to
- * STATUS, as a struct wire_task with the descriptors STDIN, PROGRAM and MOUNTS;
+ * STATUS, as a struct wire_order with the descriptors STDIN, PROGRAM and MOUNTS;
  * its time to CONTROL. */
 struct wire_offer {
   uint32_t magic;
@@ -102,6 +113,14 @@ enum {
   WIRE_OFFER_STDOUT,
   WIRE_OFFER_STDERR,
   WIRE_OFFER_FDS
+};
+
+/* host -> ready worker: no longer than its `task.program_size` bytes. No zygote sees one:
+ * it would hold a request's data. */
+#define WIRE_PROGRAM_MAX 16384
+struct wire_order {
+  struct wire_task task;
+  char program[WIRE_PROGRAM_MAX];
 };
 
 /* host -> zygote, on a worker's control; all else, and its end, mean "stop". */
@@ -185,5 +204,11 @@ int brig__wire_receive(int socket, void *frame, size_t size, int *fds, size_t ma
 /* The same, but -EAGAIN if there is none yet. */
 int brig__wire_receive_now(int socket, void *frame, size_t size, int *fds, size_t max_fds,
                            size_t *ret_fd_count);
+
+/* An order, of its size; `flags` as for recvmsg(2). */
+int brig__wire_receive_order(int socket, struct wire_order *ret_order, int *fds, size_t max_fds,
+                             size_t *ret_fd_count, int flags);
+int brig__wire_send_order(int socket, const struct wire_order *order, const int *fds,
+                          size_t fd_count, int flags);
 
 #endif

@@ -13,6 +13,8 @@ struct worker {
   const struct wire_task *task;
   const int *fds;
   size_t fd_count;
+  const char *program; /* of its task, where no descriptor has it */
+  size_t program_size;
   struct wasi *wasi;
   struct wire_report report;
 };

@@ -80,11 +80,20 @@ static int greet(struct zygote_process *process, const struct pool_options *opti
   return 0;
 }
 
+/* Of nothing yet, with one reference; or NULL. */
+static struct zygote_process *new_process(void) {
+  struct zygote_process *process = calloc(1, sizeof *process);
+  if (process == NULL) return NULL;
+  *process = (struct zygote_process){.references = 1, .launcher = -1, .socket = -1, .id_map = -1};
+  pthread_mutex_init(&process->lock, NULL);
+  for (int i = 0; i < WIRE_OFFER_FDS; i++) process->expecting[i] = -1;
+  return process;
+}
+
 int brig__zygote_process_start(const struct pool_options *options,
                                struct zygote_process **ret_process, struct brig_error *err) {
-  struct zygote_process *process = calloc(1, sizeof *process);
+  struct zygote_process *process = new_process();
   if (process == NULL) return brig__fail(err, BRIG_E_MEMORY, "start", "out of memory");
-  *process = (struct zygote_process){.references = 1, .launcher = -1, .socket = -1, .id_map = -1};
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
     brig__zygote_process_unref(process);
@@ -111,19 +120,15 @@ int brig__zygote_process_start(const struct pool_options *options,
 }
 
 struct zygote_process *brig__zygote_process_state(struct zygote_process *process, int socket) {
-  struct zygote_process *state = calloc(1, sizeof *state);
+  struct zygote_process *state = new_process();
   if (state == NULL) {
     close(socket);
     return NULL;
   }
-  *state = (struct zygote_process){
-      .references = 1,
-      .root = brig__zygote_process_ref(process->root != NULL ? process->root : process),
-      .launcher = -1,
-      .socket = socket,
-      .id_map = -1,
-      .memory_bytes = process->memory_bytes,
-      .metered = process->metered};
+  state->root = brig__zygote_process_ref(process->root != NULL ? process->root : process);
+  state->socket = socket;
+  state->memory_bytes = process->memory_bytes;
+  state->metered = process->metered;
   return state;
 }
 
@@ -143,10 +148,13 @@ void brig__zygote_process_unref(struct zygote_process *process) {
   if (process == NULL || atomic_fetch_sub(&process->references, 1) != 1) return;
   if (process->socket >= 0) close(process->socket);
   if (process->id_map >= 0) close(process->id_map);
+  for (int i = 0; i < WIRE_OFFER_FDS; i++)
+    if (process->expecting[i] >= 0) close(process->expecting[i]);
   /* The launcher ends with its zygote; a host that ignores SIGCHLD has none to
    * wait for, which is as well. */
   if (process->launcher > 0)
     while (waitpid(process->launcher, NULL, 0) < 0 && errno == EINTR) continue;
   brig__zygote_process_unref(process->root);
+  pthread_mutex_destroy(&process->lock);
   free(process);
 }

@@ -3,6 +3,7 @@
 #ifndef BRIG_POOL_ZYGOTE_PROCESS_H
 #define BRIG_POOL_ZYGOTE_PROCESS_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include "pool/pool.h"
 
@@ -16,6 +17,8 @@ struct zygote_process {
   /* A template's: see struct wire_report. */
   uint64_t memory_bytes, resident_bytes;
   bool metered; /* its code counts fuel */
+  pthread_mutex_t lock; /* of what follows: the ready worker that expects a call, or -1 */
+  int expecting[WIRE_OFFER_FDS];
 };
 
 /* Start the helper and wait for its greeting. One reference, the caller's. */

@@ -23,15 +23,11 @@ static int open_input(struct execution *execution, struct brig_error *err) {
   return brig__fail_errno(err, error, "request", "standard input");
 }
 
-static int open_program(struct execution *execution, struct brig_error *err) {
-  const struct turn_frame *frame = execution->frame;
-  if (frame != NULL) {
-    execution->program_fd = brig__turn_memfd(frame, err);
-    return execution->program_fd < 0 ? execution->program_fd : 0;
-  }
+static int make_program(struct execution *execution, struct brig_error *err) {
+  if (execution->frame != NULL)
+    return brig__turn_frame_block(execution->frame, &execution->given, err);
   if (execution->program.text == NULL) return 0;
-  execution->program_fd = brig__task_program(&execution->program, err);
-  return execution->program_fd < 0 ? execution->program_fd : 0;
+  return brig__task_program(&execution->program, &execution->given, err);
 }
 
 static struct task_source source_of(const struct execution *execution, const char *preload) {
@@ -43,8 +39,8 @@ static struct task_source source_of(const struct execution *execution, const cha
                               .preload = preload};
 }
 
-/* All that a worker of a template needs. */
-int brig__execution_call(struct execution *execution, struct pool_call *call, struct brig_error *err) {
+int brig__execution_describe(struct execution *execution, struct pool_call *call,
+                             struct brig_error *err) {
   struct wire_task *task = &call->task;
   struct task_source source = source_of(execution, NULL);
   *task = (struct wire_task){.magic = WIRE_MAGIC,
@@ -53,15 +49,24 @@ int brig__execution_call(struct execution *execution, struct pool_call *call, st
                              .settings = brig__execution_settings(execution),
                              .limits = execution->limits};
   int rc = brig__task_block(&source, task, &execution->strings, err);
-  if (rc == 0) rc = open_input(execution, err);
-  if (rc == 0) rc = open_program(execution, err);
-  if (rc < 0) return rc;
   task->placeholders = 0;
+  return rc;
+}
+
+int brig__execution_open(struct execution *execution, struct pool_call *call,
+                         struct brig_error *err) {
+  const struct wire_task *task = &call->task;
+  const struct task_block *given = &execution->given;
+  int rc = open_input(execution, err);
+  if (rc == 0) rc = make_program(execution, err);
+  if (rc < 0) return rc;
   int input = execution->input >= 0 ? execution->input : execution->sandbox->null;
   call->fds[WIRE_FD_STDIN] = input;
   call->fds[WIRE_FD_STDOUT] = -1;
   call->fds[WIRE_FD_STDERR] = -1;
-  call->fds[WIRE_FD_PROGRAM] = execution->program_fd >= 0 ? execution->program_fd : input;
+  call->program = given->data;
+  call->program_size = given->size;
+  call->fds[WIRE_FD_PROGRAM] = given->size > 0 ? -1 : input;
   for (size_t i = 0; i < execution->mounts.count; i++)
     call->fds[WIRE_FD_MOUNTS + i] = execution->mounts.items[i].fd;
   call->fd_count = brig__wire_fd_count(task);
@@ -78,25 +83,26 @@ struct template_kind brig__execution_kind(const struct execution *execution,
                                 .tenant = execution->request.tenant};
 }
 
-/* What is run to make a template of this: with the operator's ceilings as limits,
- * any directories, and nothing of the request's beyond what the template's key
- * has. `ret_own` are descriptors to close. */
+static int open_sample(const struct guest *guest, bool session, struct brig_error *err) {
+  const struct program sample = {.text = guest->sample, .size = strlen(guest->sample)};
+  struct task_block block;
+  int rc = session ? brig__turn_frame_block(&TURN_RUN(sample.text), &block, err)
+                   : brig__task_program(&sample, &block, err);
+  return rc < 0 ? rc : brig__task_memfd(&block, err);
+}
+
 int brig__execution_start(const struct execution *execution, struct pool_call *call, int ret_own[2],
                       struct brig_error *err) {
   const struct guest *guest = execution->module.guest;
   bool session = execution->frame != NULL, driven = session || execution->program.text != NULL;
   CLEANUP_FREE char *preload =
       driven ? brig__warm_preload(execution->sandbox, guest, execution->request.env) : NULL;
-  struct program sample = {0};
-  if (driven) sample = (struct program){.text = guest->sample, .size = strlen(guest->sample)};
   struct task_source source = source_of(execution, preload);
   struct task_block strings;
   int rc = brig__task_block(&source, &call->task, &strings, err);
   if (rc < 0) return rc;
   ret_own[0] = brig__task_memfd(&strings, err);
-  ret_own[1] = session  ? brig__turn_memfd(&TURN_RUN(sample.text), err)
-               : driven ? brig__task_program(&sample, err)
-                        : open("/dev/null", O_RDONLY | O_CLOEXEC);
+  ret_own[1] = driven ? open_sample(guest, session, err) : open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (ret_own[0] < 0 || ret_own[1] < 0) return BRIG_E_SYSTEM;
   call->task.operation = WIRE_WARM;
   call->task.limits = brig__warm_limits(execution->sandbox, &execution->limits);

@@ -54,28 +54,50 @@ static int run_cold(struct execution *execution, struct pool_call *call, struct 
   return rc < 0 ? rc : brig__pool_call(execution->sandbox->pool, call, ret_end, err);
 }
 
+/* The template that it may go on from. */
+struct found {
+  bool possible;
+  struct brig_digest key;
+  struct zygote_process *process; /* or NULL */
+  enum call_state state;
+};
+
+static void let_go(const struct execution *execution, struct found *found) {
+  if (found->process != NULL)
+    brig__templates_done(execution->sandbox->templates, &found->key, found->process, found->state);
+  found->process = NULL;
+}
+
+/* Its worker wakes while the rest of the call is made. */
+static void find(const struct execution *execution, const struct pool_call *call,
+                 struct found *ret_found) {
+  struct template_kind kind = brig__execution_kind(execution, call);
+  *ret_found = (struct found){.state = CALL_ANSWERED};
+  if (!brig__warm_possible(execution->sandbox, &kind) || brig__warm_key(&kind, &ret_found->key) < 0)
+    return;
+  ret_found->possible = true;
+  ret_found->process = brig__templates_find(execution->sandbox->templates, &ret_found->key);
+  if (ret_found->process == NULL) return;
+  /* With more memory than this one may have it is of no use. */
+  ret_found->possible = ret_found->process->memory_bytes <= execution->limits.memory_bytes;
+  if (ret_found->possible)
+    brig__call_expect(ret_found->process);
+  else
+    let_go(execution, ret_found);
+}
+
 /* From a template if there is one, else from the beginning. */
-static int run_somewhere(struct execution *execution, struct pool_call *call,
+static int run_somewhere(struct execution *execution, struct pool_call *call, struct found *found,
                          struct pool_end *ret_end, struct brig_result *result,
                          struct brig_error *err) {
-  struct templates *templates = execution->sandbox->templates;
-  struct template_kind kind = brig__execution_kind(execution, call);
-  struct brig_digest key;
-  if (!brig__warm_possible(execution->sandbox, &kind) || brig__warm_key(&kind, &key) < 0)
-    return run_cold(execution, call, ret_end, err);
-  struct zygote_process *process = brig__templates_find(templates, &key);
-  enum call_state state = CALL_NOT_SENT;
-  int rc = 0;
-  if (process != NULL && process->memory_bytes <= execution->limits.memory_bytes)
-    rc = brig__call_run(process, call, &state, ret_end, err);
-  else if (process != NULL)
-    state = CALL_ANSWERED; /* more memory than it may have: not this one's fault */
-  bool unused = process == NULL || state == CALL_NOT_SENT ||
-                process->memory_bytes > execution->limits.memory_bytes;
-  if (process != NULL) brig__templates_done(templates, &key, process, state);
-  result->warm = !unused;
-  if (!unused) return rc;
-  if (process == NULL) offer(execution, &key, call);
+  if (found->process != NULL) {
+    int rc = brig__call_run(found->process, call, &found->state, ret_end, err);
+    result->warm = found->state != CALL_NOT_SENT;
+    let_go(execution, found);
+    if (result->warm) return rc;
+  } else if (found->possible) {
+    offer(execution, &found->key, call);
+  }
   return run_cold(execution, call, ret_end, err);
 }
 
@@ -85,9 +107,14 @@ static int run(struct execution *execution, struct brig_result *result, uint64_t
                       .result = result,
                       .limits = {execution->limits.stdout_bytes, execution->limits.stderr_bytes}};
   struct pool_call call = {.output = brig__sink_output, .context = &sink};
+  struct found found;
   struct pool_end end;
-  int rc = brig__execution_call(execution, &call, err);
-  if (rc == 0) rc = run_somewhere(execution, &call, &end, result, err);
+  int rc = brig__execution_describe(execution, &call, err);
+  if (rc < 0) return rc;
+  find(execution, &call, &found);
+  rc = brig__execution_open(execution, &call, err);
+  if (rc == 0) rc = run_somewhere(execution, &call, &found, &end, result, err);
+  let_go(execution, &found);
   if (rc == 0 && sink.out_of_memory)
     rc = brig__fail(err, BRIG_E_MEMORY, "run", "out of memory for the guest's output");
   if (rc == 0) rc = brig__result_fill(result, &call, &end, asked_us, err);
@@ -120,7 +147,8 @@ int brig__execution_warm(struct brig_sandbox *sandbox, const struct brig_request
   struct execution execution;
   int rc = brig__execution_prepare(sandbox, request, NULL, &execution, err);
   struct pool_call call;
-  if (rc == 0) rc = brig__execution_call(&execution, &call, err);
+  if (rc == 0) rc = brig__execution_describe(&execution, &call, err);
+  if (rc == 0) rc = brig__execution_open(&execution, &call, err);
   if (rc == 0) rc = brig__execution_warm_up(&execution, &call, true, ready, err);
   brig__execution_close(&execution);
   return rc;

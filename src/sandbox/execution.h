@@ -2,7 +2,8 @@
  * sandbox/ alone.
  *
  *   1. brig__execution_prepare()   its turn, directories, module, limits, code
- *   2. brig__execution_call()      what a template's worker is sent;
+ *   2. brig__execution_describe()  what a template's worker is sent, but for
+ *      brig__execution_open()      its descriptors;
  *      brig__execution_start()     what makes the template
  *   3. brig__execution_close()
  */
@@ -23,7 +24,8 @@ struct execution {
   struct brig_limits limits;
   struct code code;
   struct task_block strings;
-  int block, input, program_fd; /* or -1 */
+  struct task_block given; /* what the guest's driver reads first, if there is one */
+  int block, input;        /* or -1 */
   bool has_turn;
 };
 
@@ -43,9 +45,15 @@ struct engine_settings brig__execution_settings(const struct execution *executio
 struct template_kind brig__execution_kind(const struct execution *execution,
                                           const struct pool_call *call);
 
-/* All that a worker of a template needs. */
-int brig__execution_call(struct execution *execution, struct pool_call *ret_call,
+/* All that a template is known by, and then all that a worker of it needs. */
+int brig__execution_describe(struct execution *execution, struct pool_call *ret_call,
+                             struct brig_error *err);
+int brig__execution_open(struct execution *execution, struct pool_call *call,
                          struct brig_error *err);
+
+/* turn.c: as its driver reads it. */
+int brig__turn_frame_block(const struct turn_frame *frame, struct task_block *ret_block,
+                           struct brig_error *err);
 
 /* What is run to make a template of this: with the operator's ceilings as limits,
  * any directories, and nothing of the request's beyond what the template's key

@@ -14,9 +14,9 @@ void brig__execution_close(struct execution *execution) {
   brig__module_close(&execution->module);
   brig__mounts_close(&execution->mounts);
   brig__task_block_free(&execution->strings);
+  brig__task_block_free(&execution->given);
   if (execution->block >= 0) close(execution->block);
   if (execution->input >= 0) close(execution->input);
-  if (execution->program_fd >= 0) close(execution->program_fd);
   if (execution->has_turn) brig__queue_leave(execution->sandbox->queue);
 }
 
@@ -122,8 +122,7 @@ int brig__execution_prepare(struct brig_sandbox *sandbox, const struct brig_requ
                                   .frame = frame,
                                   .module = {.fd = -1},
                                   .block = -1,
-                                  .input = -1,
-                                  .program_fd = -1};
+                                  .input = -1};
   const struct brig_request *request = &execution->request;
   const struct guest *guest = NULL;
   int rc = brig__request_read(asked, &execution->request, err);

@@ -115,8 +115,9 @@ struct program {
   const char *name;        /* NULL: it has none */
   const char *const *argv; /* NULL: "-c" */
 };
-/* All of it as a sealed memfd, or an error. */
-int brig__task_program(const struct program *program, struct brig_error *err);
+/* All of it, as the driver reads it. */
+int brig__task_program(const struct program *program, struct task_block *ret_block,
+                       struct brig_error *err);
 /* The block as a sealed memfd; it is freed. */
 int brig__task_memfd(struct task_block *block, struct brig_error *err);
 void brig__task_block_free(struct task_block *block);

@@ -124,14 +124,16 @@ int brig__task_block(const struct task_source *source, struct wire_task *task,
   return rc;
 }
 
-int brig__task_program(const struct program *program, struct brig_error *err) {
+int brig__task_program(const struct program *program, struct task_block *ret_block,
+                       struct brig_error *err) {
   static const char *const by_text[] = {"-c", NULL};
   struct task_block block = {0};
   append(&block, program->name != NULL ? program->name : "<string>");
   append_list(&block, program->argv != NULL ? program->argv : by_text);
   append_bytes(&block, program->text, program->size);
   int rc = check(&block, "the code has", err);
-  return rc < 0 ? rc : brig__task_memfd(&block, err);
+  if (rc == 0) *ret_block = block;
+  return rc;
 }
 
 int brig__task_memfd(struct task_block *block, struct brig_error *err) {

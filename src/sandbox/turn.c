@@ -28,13 +28,16 @@ uint8_t *brig__turn_frame_bytes(const struct turn_frame *frame, size_t *ret_size
   return all;
 }
 
-int brig__turn_memfd(const struct turn_frame *frame, struct brig_error *err) {
-  size_t size;
-  CLEANUP_FREE uint8_t *all = brig__turn_frame_bytes(frame, &size);
-  if (all == NULL) return brig__fail(err, BRIG_E_MEMORY, "session", "out of memory");
-  int fd = brig__sealed_memfd("brig-turn", all, size);
-  return fd < 0 ? brig__fail_errno(err, -fd, "session", "what the turn is given") : fd;
+int brig__turn_frame_block(const struct turn_frame *frame, struct task_block *ret_block,
+                           struct brig_error *err) {
+  struct task_block block = {0};
+  block.data = (char *)brig__turn_frame_bytes(frame, &block.size);
+  if (block.data == NULL) return brig__fail(err, BRIG_E_MEMORY, "session", "out of memory");
+  *ret_block = block;
+  return 0;
 }
+
+void brig__state_expect(struct zygote_process *state) { brig__call_expect(state); }
 
 /* The zygote of fresh interpreters: started if it is not up. */
 static int find_fresh(const struct execution *execution, const struct pool_call *call,
@@ -118,7 +121,8 @@ static int take_turn(struct execution *execution, struct turn *turn, uint64_t as
                       .turn = turn};
   struct pool_call call = {.output = brig__sink_output, .context = &sink};
   struct pool_end end = {.state = -1};
-  int rc = brig__execution_call(execution, &call, err);
+  int rc = brig__execution_describe(execution, &call, err);
+  if (rc == 0) rc = brig__execution_open(execution, &call, err);
   if (rc == 0 && turn->room != NULL) confine(turn->room, &call.task);
   if (rc == 0)
     rc = turn->from != NULL ? call_state(execution, turn, &call, &end, err)

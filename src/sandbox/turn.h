@@ -24,8 +24,6 @@ struct turn_frame {
 
 /* The frame as it travels, and is kept: fresh memory, or NULL. */
 uint8_t *brig__turn_frame_bytes(const struct turn_frame *frame, size_t *ret_size);
-/* The same as a sealed memfd, or an error. */
-int brig__turn_memfd(const struct turn_frame *frame, struct brig_error *err);
 
 /* What the request's read-write directories hold, and may grow by, whatever its quota. A
  * turn that removes something may write as much again. */
@@ -46,6 +44,9 @@ struct turn {
   char *reply;                  /* what the driver answered, a hostile process's word, */
   size_t reply_size;            /* with a 0 byte after it; cut at `reply_max` */
 };
+
+/* A turn will come in a moment, or not: whoever is ready for it wakes. */
+void brig__state_expect(struct zygote_process *state);
 
 /* 0 whatever the guest did, BRIG_E_LOST if the state is gone, or another error, and
  * then there is nothing to free. */

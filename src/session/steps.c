@@ -122,6 +122,8 @@ static struct turn_room measure(const struct brig_settings *settings, struct ses
 
 int brig__session_step(struct brig_sessions *sessions, struct session *session,
                        const struct turn_frame *frame, struct step *step, struct brig_error *err) {
+  struct zygote_process *from = step->from != NULL ? step->from : current(session);
+  if (from != NULL) brig__state_expect(from);
   int rc = brig__workspace_open(sessions->workspaces, session->owner, session->id, &step->workspace,
                                 &step->memory, err);
   if (rc < 0) return rc;
@@ -129,14 +131,14 @@ int brig__session_step(struct brig_sessions *sessions, struct session *session,
   set_request(sessions->settings, step, session);
   step->turn = (struct turn){
       .request = &step->request,
-      .from = step->from != NULL ? step->from : current(session),
+      .from = from,
       .frame = *frame,
       .room = &step->room,
       .reply_max = REPLY_MAX,
   };
   if (step->asked == NULL) step->turn.reply_max += sessions->settings->session_max_state_bytes;
   rc = brig__turn_run(sessions->sandbox, &step->turn, err);
-  if (rc == BRIG_E_LOST && current(session) != NULL && step->turn.from == current(session))
+  if (rc == BRIG_E_LOST && from != NULL && from == current(session))
     brig__session_forget(sessions, session);
   if (rc < 0) return rc;
   parse_reply(step);

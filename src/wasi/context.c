@@ -78,7 +78,10 @@ static int insert_all(struct wasi *wasi, const struct wasi_options *options) {
 }
 
 static void set_task(struct wasi *wasi, const struct wasi_options *options) {
-  wasi->program = options->has_program ? options->program_fd : -1;
+  wasi->has_program = options->has_program;
+  wasi->program_fd = options->program_fd;
+  wasi->program = options->program;
+  wasi->program_size = options->program_size;
   wasi->quota = brig__quota_new(options->quota_bytes, options->quota_files, options->held_bytes,
                                 options->held_files);
   uint64_t given = 3 + options->mount_count + options->has_control;
@@ -160,7 +163,7 @@ bool brig__wasi_must_park(const struct wasi *wasi, const struct fd_entry *entry)
 }
 
 bool brig__wasi_gives_program(const struct wasi *wasi, const struct fd_entry *entry) {
-  return wasi->program >= 0 && entry->given == wasi->source;
+  return wasi->has_program && entry->given == wasi->source;
 }
 
 void brig__wasi_destroy(struct wasi *wasi) {

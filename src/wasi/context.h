@@ -17,7 +17,10 @@ struct wasi {
   struct fd_table fds;
   struct quota quota;
   int source;  /* what the program is read from: GIVEN_STDIN, or GIVEN_CONTROL */
-  int program; /* what that gives first, or -1: over, or none */
+  bool has_program; /* which is not over */
+  int program_fd;   /* or -1: what is left of these bytes */
+  const uint8_t *program;
+  size_t program_size;
   bool parks;  /* the next wish for input from it is WASI_PARKED */
   uint32_t exit_code;
 };

@@ -2,6 +2,7 @@
  * directly: every buffer has been checked. */
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -53,15 +54,29 @@ static wasi_errno begin(struct wasi *wasi, const struct wasi_view *view, uint32_
   return brig__mem_iovecs(view, iovecs, count, ret_buffers);
 }
 
+static ssize_t take_program(struct wasi *wasi, const struct guest_iovecs *buffers) {
+  size_t taken = 0;
+  for (int i = 0; i < buffers->count && wasi->program_size > 0; i++) {
+    const struct iovec *into = &buffers->items[i];
+    size_t size = into->iov_len < wasi->program_size ? into->iov_len : wasi->program_size;
+    memcpy(into->iov_base, wasi->program, size);
+    wasi->program += size;
+    wasi->program_size -= size;
+    taken += size;
+  }
+  return (ssize_t)taken;
+}
+
 /* Its end is told once; what follows is standard input's own, or the next turn's. */
 static wasi_errno read_program(struct wasi *wasi, const struct wasi_view *view,
                                const struct guest_iovecs *buffers, uint32_t ret) {
-  const struct fd_entry program = {.host = wasi->program};
-  ssize_t count = read_at(&program, buffers, NULL);
+  const struct fd_entry file = {.host = wasi->program_fd};
+  ssize_t count =
+      wasi->program_fd >= 0 ? read_at(&file, buffers, NULL) : take_program(wasi, buffers);
   int error = errno;
   if (count <= 0) {
-    close(wasi->program);
-    wasi->program = -1;
+    if (wasi->program_fd >= 0) close(wasi->program_fd);
+    wasi->has_program = false;
     wasi->parks = wasi->source == GIVEN_CONTROL;
   }
   errno = error;

@@ -33,9 +33,11 @@ struct wasi_options {
   int stdin_fd, stdout_fd, stderr_fd; /* stay the caller's */
   const struct wasi_mount *mounts;    /* become descriptors 3, 4, ... */
   size_t mount_count;
-  bool has_program; /* standard input gives a file's content first, up to an end of
-                       its own (a read of 0 bytes), before what stdin_fd has */
-  int program_fd;   /* if so; closed at its end */
+  bool has_program; /* standard input gives this first, up to an end of its own (a read
+                       of 0 bytes), before what stdin_fd has */
+  int program_fd;   /* if so: a file's content, closed at its end; or -1: these bytes, */
+  const void *program; /* which stay the caller's */
+  size_t program_size;
   bool parks; /* for a template: the first call that asks for input returns
                  WASI_PARKED, having done nothing */
   bool has_control; /* for a session: behind the mounts there is one descriptor more,

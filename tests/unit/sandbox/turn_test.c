@@ -165,7 +165,10 @@ static void a_ready_worker_does_not_wait_for_ever(void **unused) {
   (void)unused;
   struct zygote_process *state = well(NULL, "x = 1", "");
   assert_int_not_equal(forked_by(3, 1, 2000), 0);
+  brig__state_expect(state); /* and no turn comes */
+  assert_int_not_equal(forked_by(3, 1, 100), 0);
   assert_int_not_equal(forked_by(3, 0, 10000), 0);
+  brig__state_expect(state); /* of which there is none any more */
   struct zygote_process *next = well(state, "print(x)", "1\n");
   brig__state_end(next);
   brig__state_end(state);

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 #include "config/config.h"
 #include "guest/guest.h"
+#include "pool/wire.h"
 #include "support/config.h"
 #include "support/count_entries.h"
 #include "support/modules.h"
@@ -287,6 +288,50 @@ static void input_is_the_programs_own(void **state) {
   brig_result_free(result);
   free(input);
   brig_sandbox_close(sandbox);
+}
+
+/* Short ones go with their task, others by a file. */
+static void a_program_may_have_any_length(void **state) {
+  struct brig_sandbox *sandbox = open_warm(*state);
+  const char begin[] = "code = '", end[] = "'\nprint(len(code))";
+  const size_t sizes[] = {2000, WIRE_PROGRAM_MAX - 30, WIRE_PROGRAM_MAX, 300000};
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+    for (size_t size = sizes[i]; size < sizes[i] + 30; size += 3) {
+      char *code = malloc(size + sizeof begin + sizeof end), printed[32];
+      memset(code, 'x', size + sizeof begin);
+      memcpy(code, begin, sizeof begin - 1);
+      strcpy(code + sizeof begin - 1 + size - sizeof end, end);
+      snprintf(printed, sizeof printed, "%zu\n", size - sizeof end);
+      expect(sandbox, code, printed);
+      free(code);
+    }
+  brig_sandbox_close(sandbox);
+}
+
+/* A worker that was told of a request is there for another. */
+static void one_that_fails_as_it_is_opened_leaves_nothing(void **state) {
+  struct brig_sandbox *sandbox = open_warm(*state);
+  struct brig_request broken = program("print(input())"), sound = program("print(1)");
+  struct brig_result *result = NULL;
+  pid_t pids[64];
+  broken.input_from_fd = 1;
+  broken.input_fd = 9999;
+  usleep(100 * 1000);
+  size_t workers = find_below(getpid(), 3, pids, 64), fds = count_entries("/proc/self/fd");
+  for (int i = 0; i < 20; i++) {
+    assert_int_equal(brig_sandbox_execute(sandbox, &broken, &result, NULL), BRIG_E_SYSTEM);
+    if (i % 2 == 0) usleep(1000); /* until it no longer is awake for it */
+  }
+  assert_int_equal(find_below(getpid(), 3, pids, 64), workers);
+  for (int i = 0; i < 5; i++) {
+    result = run(sandbox, &sound);
+    assert_true(result->warm);
+    assert_string_equal(text(result), "1\n");
+    brig_result_free(result);
+  }
+  assert_int_equal(count_entries("/proc/self/fd"), fds);
+  brig_sandbox_close(sandbox);
+  assert_int_equal(find_below(getpid(), 1, pids, 64), 0);
 }
 
 static void each_execution_has_limits_of_its_own(void **state) {
@@ -647,6 +692,8 @@ int main(void) {
       BOTH_WAYS(nothing_of_one_execution_is_in_the_next),
       BOTH_WAYS(directories_have_the_rights_of_the_request),
       BOTH_WAYS(input_is_the_programs_own),
+      BOTH_WAYS(a_program_may_have_any_length),
+      BOTH_WAYS(one_that_fails_as_it_is_opened_leaves_nothing),
       BOTH_WAYS(each_execution_has_limits_of_its_own),
       BOTH_WAYS(fuel_counts_the_requests_work_alone),
       BOTH_WAYS(exit_codes_and_traps_are_as_they_were),

@@ -23,10 +23,9 @@ static int open_parking(void **state) {
   return brig__wasi_create(&options, &fixture.wasi);
 }
 
-static void resume(bool has_program) {
+static void resume_with(bool has_program, const char *program, size_t size) {
   const struct wasi_mount mounts[] = {{fixture.mounts[0], "/ro", false},
                                       {fixture.mounts[1], "/rw", true}};
-  if (has_program) assert_int_equal(pipe(programs), 0);
   brig__wasi_resume(fixture.wasi, &(struct wasi_options){.stdin_fd = fixture.input[0],
                                                          .stdout_fd = fixture.output[1],
                                                          .stderr_fd = fixture.output[1],
@@ -34,9 +33,16 @@ static void resume(bool has_program) {
                                                          .mount_count = 2,
                                                          .has_program = has_program,
                                                          .program_fd = programs[0],
+                                                         .program = program,
+                                                         .program_size = size,
                                                          .quota_bytes = 4096,
                                                          .quota_files = 10,
                                                          .open_files = 64});
+}
+
+static void resume(bool has_program) {
+  if (has_program) assert_int_equal(pipe(programs), 0);
+  resume_with(has_program, NULL, 0);
 }
 
 /* What a read of standard input gives. */
@@ -127,6 +133,21 @@ static void a_program_comes_before_the_input_and_has_an_end_of_its_own(void **st
   assert_string_equal(read_input(), "");
 }
 
+static void so_does_one_in_memory(void **state) {
+  (void)state;
+  const struct wasi_iovec both[] = {{DATA_AT, 3}, {DATA_AT + 10, 2}};
+  resume_with(true, "a program", 9);
+  assert_int_equal(write(fixture.input[1], "input", 5), 5);
+  memcpy(fixture.view.base + IOV_AT, both, sizeof both);
+  assert_int_equal(CALL(fd_read, 0, IOV_AT, 2, OUT_AT), WASI_ESUCCESS);
+  assert_int_equal(u32_at(OUT_AT), 5);
+  assert_memory_equal(fixture.view.base + DATA_AT, "a p", 3);
+  assert_memory_equal(fixture.view.base + DATA_AT + 10, "ro", 2);
+  assert_string_equal(read_input(), "gram");
+  assert_string_equal(read_input(), "");
+  assert_string_equal(read_input(), "input");
+}
+
 static void what_the_guest_opened_itself_is_counted(void **state) {
   (void)state;
   int fds[4];
@@ -147,6 +168,7 @@ int main(void) {
       PARKED(nothing_is_in_a_directory_that_is_only_a_name),
       PARKED(limits_are_those_of_the_resumed),
       PARKED(a_program_comes_before_the_input_and_has_an_end_of_its_own),
+      PARKED(so_does_one_in_memory),
       PARKED(what_the_guest_opened_itself_is_counted),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
