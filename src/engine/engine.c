@@ -23,6 +23,7 @@ static void disable_proposals(wasm_config_t *config, unsigned proposals) {
   wasmtime_config_wasm_wide_arithmetic_set(config, false);
   wasmtime_config_wasm_custom_page_sizes_set(config, false);
   wasmtime_config_wasm_stack_switching_set(config, false);
+  wasmtime_config_wasm_branch_hinting_set(config, true); /* our CPython has them */
   wasmtime_config_wasm_tail_call_set(config, (proposals & BRIG_PROPOSAL(TAIL_CALL)) != 0);
   wasmtime_config_wasm_exceptions_set(config, exceptions);
   /* An exception's payload lives in the collector's heap. */
