@@ -19,7 +19,8 @@
 
 #ifndef MALLOC_TEST
 extern unsigned char __heap_base;
-static uintptr_t heap_start(void) { return (uintptr_t)&__heap_base; }
+/* Where huge pages begin, so that most of a heap can lie in them. */
+static uintptr_t heap_start(void) { return ((uintptr_t)&__heap_base + 0x1fffff) & ~0x1fffff; }
 static uintptr_t heap_end(void) { return (uintptr_t)__builtin_wasm_memory_size(0) << 16; }
 static int heap_grow(size_t size) {
   return __builtin_wasm_memory_grow(0, (size + 0xffff) >> 16) != SIZE_MAX;
@@ -103,7 +104,7 @@ static struct chunk *find(size_t size) {
 static int reach(size_t size) {
   if (!end) {
     top = ((heap_start() + HEADER + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1)) - HEADER;
-    if (top + HEADER > heap_end() && !heap_grow(GROWTH)) return 0;
+    if (top + HEADER > heap_end() && !heap_grow(top - heap_end() + GROWTH)) return 0;
     end = heap_end();
     fresh = top;
     at(top)->size = BEFORE_IN_USE;
