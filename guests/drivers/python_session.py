@@ -22,7 +22,7 @@ from ast import AnnAssign, Assign, Expr, Expression, PyCF_ONLY_AST
 from collections import deque
 from gc import get_objects
 from importlib import import_module
-from io import BytesIO, IOBase, TextIOBase
+from io import BufferedReader, BytesIO, FileIO, IOBase, TextIOBase, TextIOWrapper
 from itertools import islice
 from os import read, write
 from sys import getprofile, gettrace, modules, setprofile, settrace
@@ -60,6 +60,7 @@ decode = json.JSONDecoder().scan_once
 noting = False
 reserve = bytearray(2 * TEXT)  # let go when memory is short, to tell of it
 streams = [sys.stdout, sys.stderr]
+inputs = [None]
 paths = sys.path[:]
 # For text inside JSON, where a backslash is written as two.
 codecs.register_error('session', lambda error: (
@@ -246,6 +247,30 @@ def refreshed(stream, fd, errors):
         return None
 
 
+class Input(FileIO):
+    """Standard input, which is another file in each turn."""
+    read_ahead = False
+
+    def readinto(self, buffer):
+        self.read_ahead = True
+        return FileIO.readinto(self, buffer)
+
+
+def unread(stream):
+    """A stream that has nothing of an earlier turn's: made anew only if it might have."""
+    try:
+        if not stream.closed and not stream.buffer.raw.read_ahead:
+            return stream
+    except (AttributeError, ValueError):
+        pass
+    try:
+        stream = TextIOWrapper(BufferedReader(Input(0, closefd=False)), 'utf-8', 'surrogateescape')
+    except OSError:
+        return None
+    stream.mode = 'r'
+    return stream
+
+
 def reseed():
     """What was seeded before this process was forked is seeded anew."""
     for name in {'random', 'numpy.random'} & modules.keys():
@@ -399,11 +424,7 @@ class Session:
         # A turn that failed with stdout replaced would leave the next ones mute.
         sys.stdout = sys.__stdout__ = streams[0] = refreshed(streams[0], 1, 'surrogateescape')
         sys.stderr = sys.__stderr__ = streams[1] = refreshed(streams[1], 2, 'backslashreplace')
-        try:
-            stdin = open(0, encoding='utf-8', errors='surrogateescape', closefd=False)
-        except OSError:
-            stdin = None
-        sys.stdin = sys.__stdin__ = stdin
+        sys.stdin = sys.__stdin__ = inputs[0] = unread(inputs[0])
 
     def remember(self, file, source):
         """Lets linecache have a source: the last ones, and those of which a function is there."""

@@ -345,6 +345,18 @@ def test_stdin_has_nothing_of_the_last_turn(play):
     assert all_.value == "'a\\udcff'" and after.value == "''"
 
 
+def test_stdin_is_the_same_until_it_is_read_or_broken(play):
+    replies = play(*turns(
+        "import sys\nkept = sys.stdin", "sys.stdin is kept, kept.mode", "sys.stdin.readline()",
+        "sys.stdin is kept, sys.stdin.read()", "x = sys.stdin.detach()", "sys.stdin.read()",
+        "sys.stdin = None", "input.__name__, sys.stdin.readable()",
+        "sys.stdin.buffer.raw.read_ahead = None", "del sys.stdin.buffer.raw.read_ahead",
+        "sys.stdin.fileno(), sys.stdin.read()"), stdin=b"one\ntwo\n")
+    assert [reply.value for reply in replies] == [
+        None, "(True, 'r')", "'one\\n'", "(False, '')", None, "''", None, "('input', True)",
+        None, None, "(0, '')"]
+
+
 def test_sources_of_what_is_alive_are_kept_and_others_are_not(play):
     old, gone, _, source, count, trace, inner = play(
         run("def old():\n    return 1 / 0", 100001),
