@@ -18,7 +18,11 @@
 /* So many of 64 KiB: pipes of 1 MiB are the largest that anybody may have (pipe(7)). */
 #define PIPE_READS 17
 
-enum { CONTROL, STATUS, OUT, ERR, REPLY, CANCEL, WATCHED };
+/* Where nobody wants output as it comes, nobody is woken for what a short program writes:
+ * it is there when the worker has reported. One that fills a pipe waits so long. */
+#define QUIET_US 4000
+
+enum { CONTROL, STATUS, CANCEL, OUT, ERR, REPLY, WATCHED };
 
 struct exchange {
   const struct pool_call *call;
@@ -53,8 +57,8 @@ static void close_theirs(struct exchange *exchange) {
 
 static void close_exchange(struct exchange *exchange) {
   close_theirs(exchange);
-  for (int i = 0; i < CANCEL; i++)
-    if (exchange->watched[i].fd >= 0) close(exchange->watched[i].fd);
+  for (int i = 0; i < WATCHED; i++)
+    if (i != CANCEL && exchange->watched[i].fd >= 0) close(exchange->watched[i].fd);
   if (exchange->state >= 0) close(exchange->state);
 }
 
@@ -169,9 +173,14 @@ static void serve(struct exchange *exchange, int which) {
 }
 
 static bool open_ends(const struct exchange *exchange) {
-  for (int i = 0; i < CANCEL; i++)
-    if (exchange->watched[i].fd >= 0) return true;
+  for (int i = 0; i < WATCHED; i++)
+    if (i != CANCEL && exchange->watched[i].fd >= 0) return true;
   return false;
+}
+
+/* As far as has been heard. */
+static bool alive(const struct exchange *exchange) {
+  return exchange->watched[CONTROL].fd >= 0 && exchange->watched[STATUS].fd >= 0;
 }
 
 /* What a guest wrote before its worker reported is in the pipes by then. A state that is
@@ -189,6 +198,7 @@ static void drain_rest(struct exchange *exchange) {
  * of CONTROL. Returns false when the zygote has been silent for too long. */
 static bool attend(struct exchange *exchange) {
   const struct wire_task *task = &exchange->call->task;
+  uint64_t quiet_us = exchange->call->stream ? 0 : brig__now_us() + QUIET_US;
   exchange->deadline_us = brig__now_us() + task->timeout_us + GRACE_US;
   if (task->session) exchange->stop_us = exchange->deadline_us - GRACE_US;
   while (open_ends(exchange) && !exchange->end.reported) {
@@ -197,9 +207,12 @@ static bool attend(struct exchange *exchange) {
     if (now >= exchange->deadline_us) return false;
     uint64_t next_us =
         exchange->stop_us < exchange->deadline_us ? exchange->stop_us : exchange->deadline_us;
+    bool quiet = now < quiet_us && alive(exchange);
+    int watched = quiet ? OUT : WATCHED;
+    if (quiet && quiet_us < next_us) next_us = quiet_us;
     uint64_t left_ms = (next_us - now) / 1000 + 1;
-    int ready = poll(exchange->watched, WATCHED, left_ms > 60000 ? 60000 : (int)left_ms);
-    for (int i = 0; i < WATCHED && ready > 0; i++)
+    int ready = poll(exchange->watched, (nfds_t)watched, left_ms > 60000 ? 60000 : (int)left_ms);
+    for (int i = 0; i < watched && ready > 0; i++)
       if (exchange->watched[i].fd >= 0 && exchange->watched[i].revents != 0) serve(exchange, i);
   }
   drain_rest(exchange);

@@ -51,6 +51,7 @@ struct pool_call {
   int fds[WIRE_MAX_FDS];
   size_t fd_count; /* all of them: WIRE_FD_COMMON and more */
   int cancel_fd;   /* readable: cancel; -1: none */
+  bool stream;     /* output is wanted as it comes, not only before the call returns */
   void (*output)(void *context, int stream, const void *data, size_t size);
   void *context;
 };

@@ -72,6 +72,7 @@ int brig__execution_open(struct execution *execution, struct pool_call *call,
   call->fd_count = brig__wire_fd_count(task);
   if (task->session) call->fds[WIRE_FD_REPLY(task)] = call->fds[WIRE_FD_STATE(task)] = -1;
   call->cancel_fd = brig__execution_cancel_fd(execution);
+  call->stream = execution->request.on_output != NULL;
   return 0;
 }
 

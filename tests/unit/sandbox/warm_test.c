@@ -308,6 +308,20 @@ static void a_program_may_have_any_length(void **state) {
   brig_sandbox_close(sandbox);
 }
 
+/* Nobody looks into the pipes of a short program until it has ended, or filled them. */
+static void output_may_be_longer_than_pipes(void **state) {
+  struct brig_sandbox *sandbox = open_warm(*state);
+  struct brig_request request = program("import sys\nprint('x' * 999999)\n"
+                                        "print('y' * 99999, file=sys.stderr)");
+  struct brig_result *result = run(sandbox, &request);
+  assert_true(result->warm);
+  assert_int_equal(result->stdout_size, 1000000);
+  assert_int_equal(result->stderr_size, 100000);
+  assert_true(result->stdout_data[0] == 'x' && result->stdout_data[999998] == 'x');
+  brig_result_free(result);
+  brig_sandbox_close(sandbox);
+}
+
 /* A worker that was told of a request is there for another. */
 static void one_that_fails_as_it_is_opened_leaves_nothing(void **state) {
   struct brig_sandbox *sandbox = open_warm(*state);
@@ -693,6 +707,7 @@ int main(void) {
       BOTH_WAYS(directories_have_the_rights_of_the_request),
       BOTH_WAYS(input_is_the_programs_own),
       BOTH_WAYS(a_program_may_have_any_length),
+      BOTH_WAYS(output_may_be_longer_than_pipes),
       BOTH_WAYS(one_that_fails_as_it_is_opened_leaves_nothing),
       BOTH_WAYS(each_execution_has_limits_of_its_own),
       BOTH_WAYS(fuel_counts_the_requests_work_alone),
