@@ -106,6 +106,21 @@ int brig__guest_path(const char *guests_directory, const struct guest *guest, ch
   return 0;
 }
 
+int brig__guest_find_installed(const char *guests_directory, const char *name,
+                               const struct guest **ret_guest, char **ret_path,
+                               struct brig_error *err) {
+  const struct guest *rows;
+  size_t count;
+  int rc = brig__guest_manifest(&rows, &count, err);
+  for (size_t i = 0; i < count && rc == 0; i++) {
+    if (!brig__guest_named(&rows[i], name)) continue;
+    *ret_guest = &rows[i];
+    if (brig__guest_path(guests_directory, &rows[i], ret_path, NULL) == 0) return 0;
+  }
+  if (rc == 0) rc = brig__guest_find(guests_directory, name, GUEST_ANY, ret_guest, err);
+  return rc < 0 ? rc : not_installed(*ret_guest, err);
+}
+
 static int check_digest(int directory, const char *name, const struct brig_digest *wanted,
                         struct brig_error *err) {
   struct brig_digest digest;

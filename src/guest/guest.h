@@ -83,6 +83,11 @@ char *brig__guest_directory(const char *guests_directory, const struct guest *gu
 int brig__guest_path(const char *guests_directory, const struct guest *guest, char **ret_path,
                      struct brig_error *err);
 
+/* Both, of the first that is installed. */
+int brig__guest_find_installed(const char *guests_directory, const char *name,
+                               const struct guest **ret_guest, char **ret_path,
+                               struct brig_error *err);
+
 /* Check every file of an installed guest against what was installed, and the
  * module against the manifest. BRIG_E_INTEGRITY names the file. */
 int brig__guest_verify(const char *guests_directory, const struct guest *guest,

@@ -60,16 +60,6 @@ static int open_path(struct module *module, const char *path, uint64_t max,
   return module->path == NULL ? brig__fail(err, BRIG_E_MEMORY, "module", "out of memory") : 0;
 }
 
-static int open_guest(const struct brig_sandbox *sandbox, struct module *module,
-                      const struct guest *guest, struct brig_error *err) {
-  module->guest = guest;
-  int rc = brig__guest_path(sandbox->guests_directory, guest, &module->path, err);
-  /* Installing checked it against this digest; nobody else writes there. It is opened
-   * only if it is not compiled yet. */
-  if (rc == 0) module->digest = guest->digest;
-  return rc;
-}
-
 static int open_bytes(struct module *module, const struct brig_request *request, uint64_t max,
                       struct brig_error *err) {
   module->bytes = request->module;
@@ -88,18 +78,21 @@ static int digest_file(const struct brig_sandbox *sandbox, struct module *module
 }
 
 int brig__module_open(const struct brig_sandbox *sandbox, const struct brig_request *request,
-                      const struct guest *guest, struct module *ret_module,
-                      struct brig_error *err) {
+                      struct module *module, struct brig_error *err) {
   uint64_t max = sandbox->settings->wasi_max_module_bytes;
-  *ret_module = (struct module){.fd = -1};
   int named = (request->module != NULL) + (request->module_path != NULL) + (request->guest != NULL);
   if (named != 1)
     return brig__fail(err, BRIG_E_INVALID, "module",
                       "a request names one of module, module_path and guest; this one %d", named);
-  if (guest != NULL) return open_guest(sandbox, ret_module, guest, err);
-  if (request->module != NULL) return open_bytes(ret_module, request, max, err);
-  int rc = open_path(ret_module, request->module_path, max, err);
-  return rc < 0 ? rc : digest_file(sandbox, ret_module, err);
+  /* Installing checked it against this digest; nobody else writes there. It is opened
+   * only if it is not compiled yet. */
+  if (module->guest != NULL) {
+    module->digest = module->guest->digest;
+    return 0;
+  }
+  if (request->module != NULL) return open_bytes(module, request, max, err);
+  int rc = open_path(module, request->module_path, max, err);
+  return rc < 0 ? rc : digest_file(sandbox, module, err);
 }
 
 static int copy_file(struct module *module, struct brig_error *err) {

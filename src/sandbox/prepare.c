@@ -124,16 +124,18 @@ int brig__execution_prepare(struct brig_sandbox *sandbox, const struct brig_requ
                                   .block = -1,
                                   .input = -1};
   const struct brig_request *request = &execution->request;
+  struct module *module = &execution->module;
   const struct guest *guest = NULL;
   int rc = brig__request_read(asked, &execution->request, err);
   if (rc == 0) rc = take_turn(execution, err);
   if (rc == 0 && request->guest != NULL)
-    rc = brig__guest_find(sandbox->guests_directory, request->guest, GUEST_ANY, &guest, err);
-  if (rc == 0) rc = brig__mounts_open(sandbox, request, guest, &execution->mounts, err);
-  if (rc == 0) rc = brig__module_open(sandbox, request, guest, &execution->module, err);
+    rc = brig__guest_find_installed(sandbox->guests_directory, request->guest, &module->guest,
+                                    &module->path, err);
+  if (rc == 0) rc = brig__mounts_open(sandbox, request, module->guest, &execution->mounts, err);
+  if (rc == 0) rc = brig__module_open(sandbox, request, module, err);
   if (rc == 0) {
     find_program(execution);
-    guest = execution->module.guest;
+    guest = module->guest;
     rc = brig__limits_merge(&sandbox->limits, &request->limits, guest != NULL, &execution->limits,
                             err);
   }

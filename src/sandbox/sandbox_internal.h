@@ -84,9 +84,9 @@ struct module {
   int fd; /* the file, once it is open, or -1 */
   struct brig_digest digest;
 };
+/* `module` has nothing yet, or its guest and path. */
 int brig__module_open(const struct brig_sandbox *sandbox, const struct brig_request *request,
-                      const struct guest *guest, struct module *ret_module,
-                      struct brig_error *err);
+                      struct module *module, struct brig_error *err);
 /* Sealed bytes of it, for module_request.bytes. */
 int brig__module_bytes(void *module, struct brig_error *err);
 void brig__module_close(struct module *module);

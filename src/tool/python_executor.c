@@ -15,8 +15,7 @@ static int find_interpreter(struct brig_python_executor *executor, const char *n
   CLEANUP_FREE char *path = NULL;
   const struct guest *guest;
   int rc = brig__config_guests_directory(executor->config, &directory, err);
-  if (rc == 0) rc = brig__guest_find(directory, name, GUEST_ANY, &guest, err);
-  if (rc == 0) rc = brig__guest_path(directory, guest, &path, err);
+  if (rc == 0) rc = brig__guest_find_installed(directory, name, &guest, &path, err);
   if (rc < 0) return rc;
   if (strcmp(guest->language, "python") != 0 || guest->session == NULL)
     return brig__fail(err, BRIG_E_INVALID, STAGE, "the interpreter %s is no Python with sessions",

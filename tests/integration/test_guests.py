@@ -1,5 +1,6 @@
 """Interpreters: fetched or built, several of one name, removed again."""
 import os
+import re
 import subprocess
 
 import pytest
@@ -60,7 +61,8 @@ def test_a_build_that_fails_installs_nothing_and_says_why(empty, tmp_path):
 def test_a_build_whose_bytes_are_not_those_of_the_manifest_is_refused(empty, tmp_path):
     work = tmp_path / "work"
     (work / "log").mkdir(parents=True)
-    for step in "sources tools native libs configure compile freeze libc link optimize pack".split():
+    steps = re.search(r"^for name in (.*); do$", (ROOT / "guests/cpython/build.sh").read_text(), re.M)
+    for step in steps[1].split():
         (work / "log" / f"{step}.done").touch()
     subprocess.run(["tar", "-cf", work / "python.tar", "-C", ROOT, "LICENSE"], check=True)
     done = empty("guest", "build", "python", env={"WORK": str(work)})
