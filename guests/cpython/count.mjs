@@ -1,10 +1,14 @@
 /* Runs a module that counts (branches.py), the same way each time, and writes its counts:
  * count.mjs MODULE.wasm COUNTS ARGUMENT... */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { openSync, readFileSync, writeFileSync } from 'node:fs';
 import { WASI } from 'node:wasi';
 
 const [module, output, ...args] = process.argv.slice(2);
-const wasi = new WASI({ version: 'preview1', args, env: { PYTHONHASHSEED: '0' }, returnOnExit: true });
+const nothing = openSync('/dev/null', 'r+');
+const wasi = new WASI({
+  version: 'preview1', args, env: { PYTHONHASHSEED: '0' }, returnOnExit: true,
+  stdin: nothing, stdout: nothing, stderr: nothing,
+});
 let instance;
 let now = 0n;
 const calls = {

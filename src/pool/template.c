@@ -271,6 +271,8 @@ static void begin_fork(struct template *template, pid_t parent, bool ready) {
   brig__worker_begin(parent);
   if (ready) template->job.fd_count = WIRE_FD_COMMON;
   worker->fd_count = template->job.fd_count;
+  worker->program = NULL; /* the last turn's */
+  worker->program_size = 0;
   worker->report = (struct wire_report){0};
   close_inherited(template);
 }
