@@ -22,9 +22,6 @@
 /* How long a task that is expected may be in coming and still find us awake. */
 #define EXPECT_US 200
 
-/* How long a session's next turn may be in coming and still find a worker ready. */
-#define READY_TURN_SECONDS 5
-
 /* One a process: the zygote's, and a copy in each of its forks. */
 struct template {
   struct worker_context *context;

@@ -125,6 +125,11 @@ static uint64_t microseconds(struct timeval time) {
   return (uint64_t)time.tv_sec * 1000000u + (uint64_t)time.tv_usec;
 }
 
+/* One that exits sooner had a task, and was done with it before we were told. */
+static bool left_unused(const struct child *child, int status, uint64_t now) {
+  return WIFSIGNALED(status) || now >= child->forked_us + READY_TURN_SECONDS * UINT64_C(1000000);
+}
+
 static void report_exit(struct zygote *zygote, struct child *child, int status,
                         const struct rusage *usage) {
   struct wire_exit notice = {
@@ -144,7 +149,7 @@ static void report_exit(struct zygote *zygote, struct child *child, int status,
   }
   if (child->ready) {
     zygote->ready--;
-    zygote->resting = zygote->options->of_state;
+    zygote->resting = zygote->options->of_state && left_unused(child, status, notice.exited_us);
   }
   *child = zygote->children[--zygote->count];
 }

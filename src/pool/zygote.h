@@ -6,6 +6,9 @@
 
 #include "pool/worker.h"
 
+/* How long a session's next turn may be in coming and still find a worker ready. */
+#define READY_TURN_SECONDS 5
+
 struct zygote_options {
   struct worker_context *context;
   int socket;       /* to the host */
