@@ -274,6 +274,7 @@ def test_ctrl_c_at_the_prompt_ends_the_turn_alone(serve, brig):
     until(b">>> ")
     os.write(fd, b"x + 41\n")
     until(b"42\r\n")
+    until(b">>> ")  # until then the terminal, not the prompt, takes Ctrl-D
     os.write(fd, b"\x04")
     try:
         while data := os.read(fd, 65536):
