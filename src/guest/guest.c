@@ -32,36 +32,37 @@ static int no_such(const struct guest *rows, size_t count, const char *name,
                     name, names);
 }
 
-/* Whether a row is what is looked for; `*fallback` becomes what it may be otherwise. */
-static bool suits(const char *guests_directory, const struct guest *row, enum guest_source source,
-                  const struct guest **fallback) {
-  CLEANUP_FREE char *path = NULL;
-  bool built = brig__guest_is_built(row);
-  if (*fallback == NULL || (brig__guest_is_built(*fallback) && !built)) *fallback = row;
-  if (source != GUEST_ANY) return built == (source == GUEST_BUILD);
-  return brig__guest_path(guests_directory, row, &path, NULL) == 0;
+/* The first row of NAME that is installed, and its path; or NULL. */
+static const struct guest *first_installed(const char *guests_directory, const char *name,
+                                           const struct guest *rows, size_t count,
+                                           char **ret_path) {
+  for (size_t i = 0; i < count; i++)
+    if (brig__guest_named(&rows[i], name) &&
+        brig__guest_path(guests_directory, &rows[i], ret_path, NULL) == 0)
+      return &rows[i];
+  return NULL;
 }
 
 int brig__guest_find(const char *guests_directory, const char *name, enum guest_source source,
                      const struct guest **ret_guest, struct brig_error *err) {
-  const struct guest *rows, *fallback = NULL;
+  const struct guest *rows, *any = NULL, *found = NULL;
+  CLEANUP_FREE char *path = NULL;
   size_t count;
   int rc = brig__guest_manifest(&rows, &count, err);
   if (rc < 0) return rc;
-  for (size_t i = 0; i < count; i++) {
+  if (source == GUEST_ANY) found = first_installed(guests_directory, name, rows, count, &path);
+  for (size_t i = 0; i < count && found == NULL; i++) {
     if (!brig__guest_named(&rows[i], name)) continue;
-    if (suits(guests_directory, &rows[i], source, &fallback)) {
-      *ret_guest = &rows[i];
-      return 0;
-    }
+    if (any == NULL) any = &rows[i];
+    if (brig__guest_is_built(&rows[i]) == (source == GUEST_BUILD)) found = &rows[i];
   }
-  if (fallback == NULL) return no_such(rows, count, name, err);
-  if (source != GUEST_ANY)
+  if (found == NULL && any == NULL) return no_such(rows, count, name, err);
+  if (found == NULL && source != GUEST_ANY)
     return brig__fail(err, BRIG_E_NOT_FOUND, "guest",
                       source == GUEST_BUILD ? "no recipe builds %s: `brig guest install` fetches it"
                                             : "no registry has %s: `brig guest build` builds it",
                       name);
-  *ret_guest = fallback;
+  *ret_guest = found != NULL ? found : any;
   return 0;
 }
 
@@ -112,12 +113,10 @@ int brig__guest_find_installed(const char *guests_directory, const char *name,
   const struct guest *rows;
   size_t count;
   int rc = brig__guest_manifest(&rows, &count, err);
-  for (size_t i = 0; i < count && rc == 0; i++) {
-    if (!brig__guest_named(&rows[i], name)) continue;
-    *ret_guest = &rows[i];
-    if (brig__guest_path(guests_directory, &rows[i], ret_path, NULL) == 0) return 0;
-  }
-  if (rc == 0) rc = brig__guest_find(guests_directory, name, GUEST_ANY, ret_guest, err);
+  if (rc < 0) return rc;
+  *ret_guest = first_installed(guests_directory, name, rows, count, ret_path);
+  if (*ret_guest != NULL) return 0;
+  rc = brig__guest_find(guests_directory, name, GUEST_ANY, ret_guest, err);
   return rc < 0 ? rc : not_installed(*ret_guest, err);
 }
 

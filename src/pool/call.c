@@ -22,7 +22,7 @@
  * it is there when the worker has reported. One that fills a pipe waits so long. */
 #define QUIET_US 4000
 
-enum { CONTROL, STATUS, CANCEL, OUT, ERR, REPLY, WATCHED };
+enum { CANCEL, CONTROL, STATUS, OUT, ERR, REPLY, WATCHED }; /* the first is the caller's */
 
 struct exchange {
   const struct pool_call *call;
@@ -40,7 +40,8 @@ static void open_exchange(struct exchange *exchange, const struct pool_call *cal
   *exchange = (struct exchange){.call = call, .state = -1, .stop_us = UINT64_MAX};
   exchange->end.state = -1;
   for (int i = 0; i < WATCHED; i++) exchange->watched[i] = (struct pollfd){-1, POLLIN, 0};
-  for (int i = 0; i < WIRE_MAX_FDS; i++) exchange->theirs[i] = -1;
+  for (size_t i = 0; i < WIRE_MAX_FDS; i++)
+    exchange->theirs[i] = i >= WIRE_FD_STDIN && i < call->fd_count ? call->fds[i] : -1;
   exchange->watched[CANCEL].fd = call->cancel_fd;
 }
 
@@ -57,8 +58,8 @@ static void close_theirs(struct exchange *exchange) {
 
 static void close_exchange(struct exchange *exchange) {
   close_theirs(exchange);
-  for (int i = 0; i < WATCHED; i++)
-    if (i != CANCEL && exchange->watched[i].fd >= 0) close(exchange->watched[i].fd);
+  for (int i = CONTROL; i < WATCHED; i++)
+    if (exchange->watched[i].fd >= 0) close(exchange->watched[i].fd);
   if (exchange->state >= 0) close(exchange->state);
 }
 
@@ -100,7 +101,6 @@ static int make_channels(struct exchange *exchange) {
   const struct pool_call *call = exchange->call;
   int rc = make_socket(&exchange->watched[CONTROL].fd, &exchange->theirs[WIRE_FD_CONTROL]);
   if (rc == 0) rc = make_pipe(exchange, STATUS, WIRE_FD_STATUS);
-  for (size_t i = WIRE_FD_STDIN; i < call->fd_count; i++) exchange->theirs[i] = call->fds[i];
   if (rc == 0) rc = make_program(exchange);
   if (rc == 0 && call->fds[WIRE_FD_STDOUT] < 0) rc = make_pipe(exchange, OUT, WIRE_FD_STDOUT);
   if (rc == 0 && call->fds[WIRE_FD_STDERR] < 0) rc = make_pipe(exchange, ERR, WIRE_FD_STDERR);
@@ -173,8 +173,8 @@ static void serve(struct exchange *exchange, int which) {
 }
 
 static bool open_ends(const struct exchange *exchange) {
-  for (int i = 0; i < WATCHED; i++)
-    if (i != CANCEL && exchange->watched[i].fd >= 0) return true;
+  for (int i = CONTROL; i < WATCHED; i++)
+    if (exchange->watched[i].fd >= 0) return true;
   return false;
 }
 
@@ -259,11 +259,6 @@ static int finish(struct exchange *exchange, bool attended, enum call_state *ret
   return 0;
 }
 
-static void close_offer(int fds[WIRE_OFFER_FDS]) {
-  for (int i = 0; i < WIRE_OFFER_FDS; i++)
-    if (fds[i] >= 0) close(STEAL_FD(fds[i]));
-}
-
 /* A worker that was forked ahead of demand, if there is one. */
 static bool receive_offer(struct zygote_process *process, int ret_fds[WIRE_OFFER_FDS]) {
   struct wire_offer offer;
@@ -273,7 +268,7 @@ static bool receive_offer(struct zygote_process *process, int ret_fds[WIRE_OFFER
       0)
     return false;
   for (size_t i = 0; i < WIRE_OFFER_FDS; i++) ret_fds[i] = i < count ? fds[i] : -1;
-  if (count < WIRE_OFFER_FDS) close_offer(ret_fds);
+  if (count < WIRE_OFFER_FDS) brig__wire_close_offer(ret_fds);
   return count == WIRE_OFFER_FDS;
 }
 
@@ -284,7 +279,7 @@ void brig__call_expect(struct zygote_process *process) {
   /* Those that died meanwhile are passed over. */
   while (fds[0] < 0 && receive_offer(process, fds))
     if (brig__wire_send(fds[WIRE_OFFER_STATUS], &task, sizeof task, NULL, 0, MSG_DONTWAIT) < 0)
-      close_offer(fds);
+      brig__wire_close_offer(fds);
   pthread_mutex_unlock(&process->lock);
 }
 
@@ -307,7 +302,7 @@ static bool take_offer(struct zygote_process *process, struct exchange *exchange
 static int send_order(struct exchange *exchange) {
   const struct pool_call *call = exchange->call;
   struct wire_order order __attribute__((uninitialized)); /* most of it is not sent */
-  int fds[WIRE_MAX_FDS] = {call->fds[WIRE_FD_STDIN]};
+  int fds[WIRE_MAX_FDS] = {exchange->theirs[WIRE_FD_STDIN]};
   size_t count = 1;
   order.task = call->task;
   if (call->fds[WIRE_FD_PROGRAM] < 0 && call->program_size <= sizeof order.program) {
@@ -316,11 +311,10 @@ static int send_order(struct exchange *exchange) {
   } else {
     int rc = make_program(exchange);
     if (rc < 0) return rc;
-    fds[count++] = made_here(exchange, WIRE_FD_PROGRAM) ? exchange->theirs[WIRE_FD_PROGRAM]
-                                                        : call->fds[WIRE_FD_PROGRAM];
+    fds[count++] = exchange->theirs[WIRE_FD_PROGRAM];
   }
   for (size_t i = WIRE_FD_MOUNTS; i < call->fd_count; i++)
-    fds[count++] = made_here(exchange, i) ? exchange->theirs[i] : call->fds[i];
+    fds[count++] = exchange->theirs[i];
   return brig__wire_send_order(exchange->watched[STATUS].fd, &order, fds, count, MSG_DONTWAIT);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "base/fd.h"
 
 _Static_assert(sizeof(struct wire_report) <= 4096, "a report is one atomic write to a pipe");
 
@@ -99,6 +100,11 @@ int brig__wire_receive_now(int socket, void *frame, size_t size, int *fds, size_
                            size_t *ret_fd_count) {
   ssize_t got = receive(socket, frame, size, size, fds, max_fds, ret_fd_count, MSG_DONTWAIT);
   return got < 0 ? (int)got : 0;
+}
+
+void brig__wire_close_offer(int fds[WIRE_OFFER_FDS]) {
+  for (int i = 0; i < WIRE_OFFER_FDS; i++)
+    if (fds[i] >= 0) close(STEAL_FD(fds[i]));
 }
 
 static size_t order_size(const struct wire_order *order) {

@@ -115,6 +115,9 @@ enum {
   WIRE_OFFER_FDS
 };
 
+/* Those of them that are not -1, which all are then. */
+void brig__wire_close_offer(int fds[WIRE_OFFER_FDS]);
+
 /* host -> ready worker: no longer than its `task.program_size` bytes. No zygote sees one:
  * it would hold a request's data. */
 #define WIRE_PROGRAM_MAX 16384

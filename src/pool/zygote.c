@@ -210,11 +210,6 @@ struct channels {
   int ends[2][WIRE_OFFER_FDS];
 };
 
-static void close_ends(int *ends) {
-  for (int i = 0; i < WIRE_OFFER_FDS; i++)
-    if (ends[i] >= 0) close(ends[i]);
-}
-
 static int open_channels(struct channels *channels) {
   int rc = 0;
   for (int i = 0; i < WIRE_OFFER_FDS; i++) channels->ends[0][i] = channels->ends[1][i] = -1;
@@ -229,8 +224,8 @@ static int open_channels(struct channels *channels) {
   }
   if (rc == 0) return 0;
   rc = -errno;
-  close_ends(channels->ends[0]);
-  close_ends(channels->ends[1]);
+  brig__wire_close_offer(channels->ends[0]);
+  brig__wire_close_offer(channels->ends[1]);
   return rc;
 }
 
@@ -263,8 +258,8 @@ static enum zygote_role refill(struct zygote *zygote) {
     }
     if (pid > 0) offer(zygote, pid, &channels);
     if (pid > 0) channels.ends[1][WIRE_OFFER_CONTROL] = -1;
-    close_ends(channels.ends[0]);
-    close_ends(channels.ends[1]);
+    brig__wire_close_offer(channels.ends[0]);
+    brig__wire_close_offer(channels.ends[1]);
     if (pid < 0) return ZYGOTE_STAYS;
   }
   return ZYGOTE_STAYS;

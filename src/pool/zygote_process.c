@@ -148,8 +148,7 @@ void brig__zygote_process_unref(struct zygote_process *process) {
   if (process == NULL || atomic_fetch_sub(&process->references, 1) != 1) return;
   if (process->socket >= 0) close(process->socket);
   if (process->id_map >= 0) close(process->id_map);
-  for (int i = 0; i < WIRE_OFFER_FDS; i++)
-    if (process->expecting[i] >= 0) close(process->expecting[i]);
+  brig__wire_close_offer(process->expecting);
   /* The launcher ends with its zygote; a host that ignores SIGCHLD has none to
    * wait for, which is as well. */
   if (process->launcher > 0)
